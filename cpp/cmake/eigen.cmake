@@ -1,0 +1,20 @@
+# Eigen headers: a system Eigen, or the PyPI package cmeel-eigen of the build environment.
+find_package(Eigen3 QUIET NO_MODULE)
+if(TARGET Eigen3::Eigen)
+  get_target_property(SWATH_EIGEN_INCLUDE_DIR Eigen3::Eigen INTERFACE_INCLUDE_DIRECTORIES)
+else()
+  set(hints)
+  foreach(prefix IN LISTS CMAKE_PREFIX_PATH)
+    list(APPEND hints ${prefix}/cmeel.prefix/include/eigen3 ${prefix}/include/eigen3)
+  endforeach()
+  if(Python_EXECUTABLE)
+    execute_process(COMMAND ${Python_EXECUTABLE} -c
+      "import sysconfig; print(sysconfig.get_path('purelib'))"
+      OUTPUT_VARIABLE purelib OUTPUT_STRIP_TRAILING_WHITESPACE ERROR_QUIET)
+    list(APPEND hints ${purelib}/cmeel.prefix/include/eigen3)
+  endif()
+  find_path(SWATH_EIGEN_INCLUDE_DIR Eigen/Core HINTS ${hints} PATH_SUFFIXES eigen3)
+  if(NOT SWATH_EIGEN_INCLUDE_DIR)
+    message(FATAL_ERROR "Eigen was not found: install libeigen3-dev, or pip install cmeel-eigen")
+  endif()
+endif()

@@ -1,0 +1,155 @@
+#include <swath/plan.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <new>
+
+#include <swath/error.h>
+
+#include "core/format.h"
+#include "core/operator.h"
+
+namespace swath {
+namespace {
+
+constexpr size_t kAlign = 64;
+size_t aligned(size_t n) noexcept { return (n + kAlign - 1) / kAlign * kAlign; }
+
+/// Below this a second thread costs more than it brings (waking one takes 5 to 50 microseconds).
+constexpr double kSecondsPerThread = 30e-6;
+/// Several ranges per worker, so that an uneven machine still balances.
+constexpr int64_t kRangesPerWorker = 4;
+
+struct FreeAligned {
+  void operator()(std::byte* p) const noexcept { ::operator delete[](p, std::align_val_t{kAlign}); }
+};
+
+std::byte* allocate(size_t n) {
+  auto* p = static_cast<std::byte*>(::operator new[](n, std::align_val_t{kAlign}, std::nothrow));
+  if (p == nullptr) {
+    throw Error(ErrorCode::out_of_memory, "run", "workspace", format("cannot allocate {} bytes", n));
+  }
+  return p;
+}
+
+/// The calling thread's own workspace: grown when a plan needs more, kept for the next call.
+std::byte* thread_workspace(size_t n) {
+  thread_local std::unique_ptr<std::byte[], FreeAligned> memory;
+  thread_local size_t size = 0;
+  if (n > size) {
+    memory.reset();
+    size = 0;
+    memory.reset(allocate(n));
+    size = n;
+  }
+  return memory.get();
+}
+
+size_t total_packed(const PlanImpl& plan) noexcept {
+  size_t n = 0;
+  for (const Step& s : plan.steps) n += aligned(s.packed_bytes);
+  return n;
+}
+
+Buffers to_buffers(std::span<const void* const> inputs, std::span<void* const> outputs) {
+  if (inputs.size() > kMaxInputs || outputs.size() > kMaxOutputs) {
+    throw Error(ErrorCode::internal, "run", "buffers", "more arrays than the operator has");
+  }
+  Buffers b{};
+  std::copy(inputs.begin(), inputs.end(), b.in);
+  std::copy(outputs.begin(), outputs.end(), b.out);
+  return b;
+}
+
+int workers_for(const Step& step, int limit) noexcept {
+  const double by_cost = step.cost_seconds / kSecondsPerThread;
+  int n = by_cost < limit ? static_cast<int>(by_cost) : limit;
+  if (step.n_tasks < n) n = static_cast<int>(step.n_tasks);
+  return n < 1 ? 1 : n;
+}
+
+void run_step(const Step& step, const Buffers& buffers, const std::byte* packed, std::byte* scratch,
+              Executor& executor, int limit) noexcept {
+  const KernelFns& fns = *step.kernel->fns;
+  const void* problem = step.problem.get();
+  const int n_workers = workers_for(step, limit);
+  if (n_workers == 1) {
+    fns.run(problem, buffers, packed, scratch, 0, step.n_tasks);
+    return;
+  }
+  const size_t slice = aligned(step.scratch_bytes);
+  const int64_t grain = std::max<int64_t>(1, step.n_tasks / (n_workers * kRangesPerWorker));
+  const auto body = [&](int64_t begin, int64_t end, int worker) {
+    fns.run(problem, buffers, packed, scratch + slice * worker, begin, end);
+  };
+  executor.parallel_for(step.n_tasks, grain, n_workers, RangeFn(body));
+}
+
+}  // namespace
+
+std::span<const TensorDesc> Plan::outputs() const noexcept { return impl_->outputs; }
+const std::string& Plan::kernel() const noexcept { return impl_->kernel; }
+const std::vector<Candidate>& Plan::candidates() const noexcept { return impl_->candidates; }
+int64_t Plan::flops() const noexcept { return impl_->flops; }
+int64_t Plan::bytes() const noexcept { return impl_->bytes; }
+size_t Plan::packed_bytes() const noexcept { return total_packed(*impl_); }
+
+size_t Plan::workspace_bytes(int n_threads) const noexcept {
+  size_t scratch = 0;
+  for (const Step& s : impl_->steps) {
+    scratch = std::max(scratch, aligned(s.scratch_bytes) * workers_for(s, n_threads));
+  }
+  return scratch + aligned(impl_->temp_bytes) + (impl_->packed ? 0 : total_packed(*impl_));
+}
+
+double Plan::cost_seconds() const noexcept {
+  double sum = 0;
+  for (const Step& s : impl_->steps) sum += s.cost_seconds;
+  return sum;
+}
+
+Plan Plan::prepack(std::span<const void* const> inputs) const {
+  auto copy = std::make_shared<PlanImpl>(*impl_);
+  const size_t n = total_packed(*copy);
+  if (n == 0) return *this;
+  copy->packed = std::shared_ptr<std::byte[]>(allocate(n), FreeAligned{});
+  const Buffers buffers = to_buffers(inputs, {});
+  std::byte* at = copy->packed.get();
+  for (const Step& s : copy->steps) {
+    if (s.packed_bytes > 0) s.kernel->fns->pack(s.problem.get(), buffers, at);
+    at += aligned(s.packed_bytes);
+  }
+  return Plan(std::move(copy));
+}
+
+void Plan::run(std::span<const void* const> inputs, std::span<void* const> outputs,
+               const RunOptions& options) const {
+  Executor& executor = options.executor != nullptr ? *options.executor : default_executor();
+  int limit = executor.concurrency();
+  if (options.max_threads > 0) limit = std::min(limit, options.max_threads);
+  const size_t needed = workspace_bytes(limit);
+  auto* workspace = static_cast<std::byte*>(options.workspace);
+  if (workspace == nullptr) {
+    workspace = thread_workspace(needed);
+  } else if (options.workspace_bytes < needed) {
+    throw Error(ErrorCode::param, "run", "workspace",
+                format("workspace has {} bytes, needed are {}", options.workspace_bytes, needed));
+  }
+  Buffers buffers = to_buffers(inputs, outputs);
+  buffers.temp = workspace;
+  const std::byte* packed = impl_->packed.get();
+  std::byte* scratch = workspace + aligned(impl_->temp_bytes);
+  if (packed == nullptr) {
+    packed = scratch;
+    for (const Step& s : impl_->steps) {
+      if (s.packed_bytes > 0) s.kernel->fns->pack(s.problem.get(), buffers, scratch);
+      scratch += aligned(s.packed_bytes);
+    }
+  }
+  for (const Step& s : impl_->steps) {
+    run_step(s, buffers, packed, scratch, executor, limit);
+    packed += aligned(s.packed_bytes);
+  }
+}
+
+}  // namespace swath

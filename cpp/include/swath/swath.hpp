@@ -1,0 +1,12 @@
+// Everything public, for programs that do not count includes.
+#pragma once
+
+#include <swath/error.h>
+#include <swath/executor.h>
+#include <swath/plan.h>
+#include <swath/registry.h>
+#include <swath/tensor.h>
+
+#include <swath/ops/pooling.h>
+#include <swath/ops/sliding_conv.h>
+#include <swath/ops/space_to_depth.h>

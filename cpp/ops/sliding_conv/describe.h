@@ -1,0 +1,42 @@
+// From a call's arrays and parameters to the problem that kernels see.
+#pragma once
+
+#include "core/operator.h"
+#include "ops/common/geometry.h"
+#include "ops/sliding_conv/problem.h"
+
+namespace swath {
+
+/// Optional arrays of one value per output channel.
+struct ChannelArrays {
+  const TensorDesc* bias = nullptr;
+  const TensorDesc* scale = nullptr;
+  const TensorDesc* shift = nullptr;
+};
+
+void check_same_kind(const CallSite& site, const TensorDesc& x, const TensorDesc& other,
+                     const char* arg);
+void check_floating(const CallSite& site, const TensorDesc& x);
+/// Checks the arrays of length n_out and writes their strides into the epilogue.
+void describe_channel_arrays(const CallSite& site, const TensorDesc& x, int64_t n_out,
+                             const ChannelArrays& arrays, ConvEpilogue& epilogue);
+
+/// Sets x_low and x_high from the whole array's strides.
+void set_readable_span(const TensorDesc& x, ConvProblem& problem);
+
+/// Merges and reorders axes (see ConvAxis).
+void canonicalize_axes(ConvProblem& problem);
+
+/// Appends the step that solves `problem` with the best kernel.
+void add_conv_step(PlanImpl& plan, const ConvProblem& problem, const std::string& op);
+
+/// A strided copy of `desc`-shaped data as a plan step: the pass-through channels.
+struct CopyProblem {
+  TensorDesc from, to;
+  int64_t from_offset = 0, to_offset = 0;
+  int input_slot = 0;
+  bool to_temp = false;
+};
+void add_copy_step(PlanImpl& plan, const CopyProblem& problem);
+
+}  // namespace swath

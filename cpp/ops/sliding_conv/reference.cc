@@ -1,0 +1,154 @@
+// Plain loops, sums in double: the oracle in C++ and the last resort of the table.
+#include <Eigen/Core>
+#include <cmath>
+
+#include "core/kernel.h"
+#include "ops/sliding_conv/problem.h"
+
+namespace swath {
+namespace {
+
+double activate(double x, Activation kind, double a) {
+  switch (kind) {
+    case Activation::none:
+      return x;
+    case Activation::relu:
+      return x < 0 ? 0 : x;
+    case Activation::relu6:
+      return x < 0 ? 0 : x > 6 ? 6 : x;
+    case Activation::leaky_relu:
+      return x < 0 ? a * x : x;
+    case Activation::elu:
+      return x < 0 ? a * std::expm1(x) : x;
+    case Activation::gelu:
+      return 0.5 * x * std::erfc(-x * M_SQRT1_2);
+    case Activation::gelu_tanh:
+      return 0.5 * x * (1 + std::tanh(std::sqrt(2 / M_PI) * (x + 0.044715 * x * x * x)));
+    case Activation::silu:
+      return x / (1 + std::exp(-x));
+    case Activation::sigmoid:
+      return 1 / (1 + std::exp(-x));
+    case Activation::hardsigmoid:
+      return activate(x + 3, Activation::relu6, 0) / 6;
+    case Activation::hardswish:
+      return x * activate(x + 3, Activation::relu6, 0) / 6;
+    case Activation::tanh:
+      return std::tanh(x);
+    case Activation::softplus:
+      return x > 0 ? x + std::log1p(std::exp(-x)) : std::log1p(std::exp(x));
+  }
+  return x;
+}
+
+/// One output element.
+template <class T>
+struct Element {
+  const ConvProblem& p;
+  const Buffers& b;
+  int64_t n, g, o, at[3];  // batch, group, channel within the group, position
+
+  static double value(const void* base, int64_t offset) {
+    return static_cast<double>(static_cast<const T*>(base)[offset]);
+  }
+
+  double sum() const {
+    const void* x = p.x_is_temp ? b.temp : b.in[0];
+    double total = 0;
+    for (int64_t c = 0; c < p.in_per_group; ++c) {
+      const int64_t x_base = p.x_offset + n * p.x_batch_stride +
+                             (g * p.in_per_group + c) * p.x_channel_stride;
+      const int64_t w_base =
+          p.w_offset + g * p.w_group_stride + o * p.w_out_stride + c * p.w_in_stride;
+      for (int64_t t = 0; t < p.n_taps(); ++t) {
+        int64_t rest = t, x_at = x_base, w_at = w_base;
+        bool is_zero = false;
+        for (int i = 2; i >= 0; --i) {
+          const ConvAxis& a = p.axis[i];
+          const int64_t tap = rest % a.kernel;
+          rest /= a.kernel;
+          const int64_t index =
+              padded_index(a.first_input(at[i]) + tap * a.dilation, a.in, p.padding_mode);
+          is_zero |= index < 0;
+          x_at += index * a.x_stride;
+          w_at += tap * a.w_stride;
+        }
+        if (!is_zero) total += value(x, x_at) * value(b.in[1], w_at);
+      }
+    }
+    return total;
+  }
+
+  double finish(double y) const {
+    const ConvEpilogue& e = p.epilogue;
+    const int64_t channel = g * p.out_per_group + o;
+    double ratio = 1;
+    if (p.padding_mode == PaddingMode::partial) {
+      for (int i = 0; i < 3; ++i) {
+        const int64_t inside = taps_inside(p.axis[i], at[i]);
+        ratio *= inside == 0 ? 0 : static_cast<double>(p.axis[i].kernel) / inside;
+      }
+      y = ratio == 0 ? 0 : y * ratio;
+    }
+    if (e.has_bias && ratio != 0) y += value(b.in[2], e.bias_offset + channel * e.bias_stride);
+    if (e.has_scale) y *= value(b.in[3], e.scale_offset + channel * e.scale_stride);
+    if (e.has_shift) y += value(b.in[4], e.shift_offset + channel * e.shift_stride);
+    double residual = 0;
+    if (e.has_residual) {
+      int64_t r = e.residual_offset + n * e.residual_batch_stride + channel * e.residual_channel_stride;
+      for (int i = 0; i < 3; ++i) r += at[i] * p.axis[i].residual_stride;
+      residual = value(b.in[5], r);
+    }
+    if (e.residual_first) return activate(y + residual, e.activation, e.activation_value);
+    y = activate(y, e.activation, e.activation_value);
+    return e.has_residual ? y + residual : y;
+  }
+
+  void write() const {
+    int64_t y = p.y_offset + n * p.y_batch_stride + (g * p.out_per_group + o) * p.y_channel_stride;
+    for (int i = 0; i < 3; ++i) y += at[i] * p.axis[i].y_stride;
+    static_cast<T*>(b.out[0])[y] = static_cast<T>(finish(sum()));
+  }
+};
+
+const ConvProblem& as_conv(const void* p) { return *static_cast<const ConvProblem*>(p); }
+
+const char* reject(const void*) noexcept { return nullptr; }
+size_t no_bytes(const void*) noexcept { return 0; }
+void no_pack(const void*, const Buffers&, void*) noexcept {}
+
+/// One task is one output channel of one sample.
+int64_t n_tasks(const void* problem) noexcept {
+  return as_conv(problem).n_batch * as_conv(problem).n_out_channels();
+}
+
+template <class T>
+void run(const void* problem, const Buffers& b, const void*, void*, int64_t begin,
+         int64_t end) noexcept {
+  const ConvProblem& p = as_conv(problem);
+  for (int64_t task = begin; task < end; ++task) {
+    Element<T> e{p, b, task / p.n_out_channels(), task % p.n_out_channels() / p.out_per_group,
+                 task % p.out_per_group, {}};
+    for (e.at[0] = 0; e.at[0] < p.axis[0].out; ++e.at[0]) {
+      for (e.at[1] = 0; e.at[1] < p.axis[1].out; ++e.at[1]) {
+        for (e.at[2] = 0; e.at[2] < p.axis[2].out; ++e.at[2]) e.write();
+      }
+    }
+  }
+}
+
+template <class T>
+const KernelFns kFns{reject, no_bytes, no_pack, no_bytes, n_tasks, run<T>};
+
+#define SWATH_REFERENCE(dtype, type)                                                       \
+  {"sliding_conv_" #dtype "_reference", "reference", DType::dtype, Cluster::reference,     \
+   DeviceType::cpu, &kFns<type>}
+const KernelRecord kRecords[] = {SWATH_REFERENCE(f32, float), SWATH_REFERENCE(f64, double),
+                                 SWATH_REFERENCE(f16, Eigen::half),
+                                 SWATH_REFERENCE(bf16, Eigen::bfloat16)};
+#undef SWATH_REFERENCE
+
+}  // namespace
+
+KernelTable sliding_conv_reference_kernels() noexcept { return {kRecords, 4}; }
+
+}  // namespace swath

@@ -1,0 +1,124 @@
+// Activations with PyTorch's formulas; included by simd/math.h only.
+//
+// gelu, gelu_tanh, silu and softplus are within 2 ulp of max(|y|, 2^-24 |x|) for every float. NaN
+// gives NaN. At -infinity they and hardswish give the limit 0, where the formula has inf * 0.
+#pragma once
+
+namespace swath {
+namespace SWATH_ISA {
+namespace {
+
+template <class V>
+SWATH_ALWAYS_INLINE V relu(V x) {
+  return at_least(x, 0);
+}
+template <class V>
+SWATH_ALWAYS_INLINE V relu6(V x) {
+  return at_most(at_least(x, 0), 6);
+}
+template <class V>
+SWATH_ALWAYS_INLINE V leaky_relu(V x, Elem<V> slope) {
+  return select(x > zero<Elem<V>>(), x, x * splat<V>(slope));
+}
+/// x > 0 ? x : alpha (exp(x) - 1).
+template <class V>
+SWATH_ALWAYS_INLINE V elu(V x, Elem<V> alpha) {
+  return select(x > zero<Elem<V>>(), x, splat<V>(alpha) * expm1(x));
+}
+
+/// relu6(x + 3) / 6.
+template <class V>
+SWATH_ALWAYS_INLINE V hardsigmoid(V x) {
+  return relu6(x + splat<V>(3)) / splat<V>(6);
+}
+/// x relu6(x + 3) / 6, divided first so that the product cannot overflow.
+template <class V>
+SWATH_ALWAYS_INLINE V hardswish(V x) {
+  const V cut = at_least(x, -3);
+  return cut * (at_most(cut + splat<V>(3), 6) / splat<V>(6));
+}
+
+/// log(1 + exp(x)) = max(x, 0) + log(1 + exp(-|x|)).
+template <class V>
+SWATH_ALWAYS_INLINE V softplus(V x) {
+  const V z = value(exp_parts(at_least(-abs(x), Table<V>::kExpMin)));
+  return at_least(x, 0) + log1p01(z);
+}
+
+/// x sigmoid(s) for s of the sign of x, as (x > 0 ? x : x z) / (1 + z), z = exp(-|s|). x is cut at
+/// x_min, where z is 0, since -inf * 0 is no limit.
+template <class V>
+SWATH_ALWAYS_INLINE V mul_sigmoid(V x, Elem<V> x_min, Exponential<V> z) {
+  const V numerator = select(x > zero<Elem<V>>(), x, mul_exp(at_least(x, x_min), z));
+  return numerator / (splat<V>(1) + value(z));
+}
+
+/// x sigmoid(x).
+template <class V>
+SWATH_ALWAYS_INLINE V silu(V x) {
+  constexpr auto kMin = Table<V>::kExpMin;
+  return mul_sigmoid(x, kMin, exp_parts(at_least(-abs(x), kMin)));
+}
+
+/// 0.5 x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))) = x sigmoid(c0 x + c1 x^3).
+template <class V>
+SWATH_ALWAYS_INLINE V gelu_tanh(V x) {
+  using T = Table<V>;
+  const V c0 = splat<V>(T::kGeluScale);
+  const V c1 = splat<V>(T::kGeluCubic);
+  // The argument reaches 17 where the result still counts: one rounding of it would be 17 half ulp
+  // of the result. So each step carries its error along.
+  const V a = at_most(abs(x), T::kGeluTanhMax);
+  const V square = a * a;
+  const V square_low = product_error(a, a, square);
+  const V cubic = c1 * square;
+  const V factor = c0 + cubic;
+  const V cubic_low = product_error(c1, square, cubic) +
+                      mul_add(splat<V>(T::kGeluCubicLow), square, c1 * square_low);
+  const V factor_low = ((c0 - factor) + cubic) + (cubic_low + splat<V>(T::kGeluScaleLow));
+  const V s = a * factor;
+  const V s_low = mul_add(a, factor_low, product_error(a, factor, s));
+  const V n = exponent_of(-s);
+  const V high = mul_add(n, splat<V>(-T::kLn2High), -s);
+  const V low = mul_add(n, splat<V>(-T::kLn2Low), -s_low);
+  return mul_sigmoid(x, -T::kGeluTanhMax, exp_reduced(n, high, low));
+}
+
+/// a Phi(-a) for 0 <= a <= kNormalMax, Phi the normal distribution. In float Phi is
+/// exp(-a^2 / 2 - q(a)) / 2: one exponential whose argument carries its error along.
+SWATH_ALWAYS_INLINE F32 normal_tail(F32 a) {
+  using T = MathTable<float>;
+  const F32 v = at_most(a, T::kNormalFitMax);
+  const F32 from_centre = v - set1(T::kNormalCentre);
+  const F32 slope = polynomial(from_centre, T::kNormal);
+  const F32 at_centre = set1(T::kNormalAtCentre);
+  const F32 factor = mul_add(from_centre, slope, at_centre);
+  const F32 factor_low = mul_add(from_centre, slope, at_centre - factor);
+  const F32 q = v * factor;
+  const F32 q_low = mul_add(v, factor_low, product_error(v, factor, q));
+  const F32 half = set1(-0.5f);
+  const F32 square = a * a;
+  const F32 n = exponent_of(mul_add(half, square, -q));
+  const F32 high = mul_add(n, set1(-T::kLn2High), half * square) - q;
+  const F32 low = mul_add(n, set1(-T::kLn2Low), half * product_error(a, a, square) - q_low);
+  return mul_exp(set1(0.5f) * a, exp_reduced(n, high, low));
+}
+SWATH_ALWAYS_INLINE F64 normal_tail(F64 a) {
+  using T = MathTable<double>;
+  const F64 half = set1(-0.5);
+  const F64 square = a * a;
+  const F64 n = exponent_of(half * square);
+  const F64 high = mul_add(n, set1(-T::kLn2High), half * square);
+  const F64 low = mul_add(n, set1(-T::kLn2Low), half * product_error(a, a, square));
+  return mul_exp(a * normal_ratio(at_most(a, T::kNormalFitMax)), exp_reduced(n, high, low));
+}
+
+/// x Phi(x) = 0.5 x (1 + erf(x / sqrt(2))) = max(x, 0) - |x| Phi(-|x|), which does not cancel.
+template <class V>
+SWATH_ALWAYS_INLINE V gelu(V x) {
+  return at_least(x, 0) - normal_tail(at_most(abs(x), Table<V>::kNormalMax));
+}
+
+}  // namespace
+}  // namespace SWATH_ISA
+}  // namespace swath
