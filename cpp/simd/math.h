@@ -1,4 +1,4 @@
-// Elementary functions on Vec<float> and Vec<double>: exp, expm1, log1p01, tanh, sigmoid, erf.
+// Elementary functions on Vec<float> and Vec<double>: exp, expm1, tanh, sigmoid, erf.
 //
 // Within 2 ulp for every float on every cluster, subnormal arguments and results included, and
 // within 4 ulp for doubles. NaN gives NaN. No libm call, no table, no branch.
@@ -40,11 +40,11 @@ SWATH_ALWAYS_INLINE V copy_sign(V magnitude, V x) {
   return bit_cast<Elem<V>>(bit_cast<B>(abs(magnitude)) | sign);
 }
 
-/// a b - high, where high = a b rounded: exact, but for double without FMA (error 2^-105).
+/// a b - product, where product = a b rounded: exact, but for double without FMA (error 2^-105).
 template <class V>
-SWATH_ALWAYS_INLINE V product_error(V a, V b, V high) {
+SWATH_ALWAYS_INLINE V product_error(V a, V b, V product) {
   if constexpr (kHasFma) {
-    return mul_add(a, b, -high);
+    return mul_add(a, b, -product);
   } else {
     using B = Bits<Elem<V>>;
     constexpr B kUpper = static_cast<B>(~B{0} << ((Table<V>::kMantissaBits + 2) / 2));
@@ -52,8 +52,38 @@ SWATH_ALWAYS_INLINE V product_error(V a, V b, V high) {
     const V b1 = bit_cast<Elem<V>>(bit_cast<B>(b) & kUpper);
     const V a2 = a - a1;
     const V b2 = b - b1;
-    return ((a1 * b1 - high) + a1 * b2 + a2 * b1) + a2 * b2;
+    return ((a1 * b1 - product) + a1 * b2 + a2 * b1) + a2 * b2;
   }
+}
+/// (a + b) - sum, where sum = a + b rounded: exact.
+template <class V>
+SWATH_ALWAYS_INLINE V sum_error(V a, V b, V sum) {
+  const V b_part = sum - a;
+  return (a - (sum - b_part)) + (b - b_part);
+}
+/// (a b + c) - sum, where sum = mul_add(a, b, c), for |a b| <= |c|.
+template <class V>
+SWATH_ALWAYS_INLINE V mul_add_error(V a, V b, V c, V sum) {
+  if constexpr (kHasFma) {
+    return mul_add(a, b, c - sum);
+  } else {
+    const V product = a * b;
+    return ((c - sum) + product) + product_error(a, b, product);
+  }
+}
+/// (a + a_low) / (b + b_low) with hardly more than one rounding; a is finite.
+template <class V>
+SWATH_ALWAYS_INLINE V divide(V a, V a_low, V b, V b_low) {
+  const V inverse = splat<V>(1) / b;
+  const V quotient = a * inverse;
+  V residual;
+  if constexpr (kHasFma) {
+    residual = mul_add(-quotient, b, a);
+  } else {
+    const V product = quotient * b;
+    residual = (a - product) - product_error(quotient, b, product);
+  }
+  return mul_add(mul_add(-quotient, b_low, residual + a_low), inverse, quotient);
 }
 
 /// 2^n for integral n in the exponent range of normal numbers.
@@ -111,12 +141,12 @@ SWATH_ALWAYS_INLINE V mul_exp(V x, Exponential<V> e) {
 
 /// exp, also where the result is subnormal.
 template <class V>
-SWATH_ALWAYS_INLINE V value(Exponential<V> e) {
+SWATH_ALWAYS_INLINE V exp_value(Exponential<V> e) {
   return mul_pow2(splat<V>(1) + (e.high + e.low), e.n);
 }
 /// exp where 2^n is a normal number; cheaper on clusters other than avx512.
 template <class V>
-SWATH_ALWAYS_INLINE V normal_value(Exponential<V> e) {
+SWATH_ALWAYS_INLINE V exp_value_normal(Exponential<V> e) {
   return (splat<V>(1) + (e.high + e.low)) * pow2(e.n);
 }
 
@@ -132,7 +162,7 @@ SWATH_ALWAYS_INLINE V at_most(V x, Elem<V> bound) {
 
 template <class V>
 SWATH_ALWAYS_INLINE V exp(V x) {
-  return value(exp_parts(at_most(at_least(x, Table<V>::kExpMin), Table<V>::kExpMax)));
+  return exp_value(exp_parts(at_most(at_least(x, Table<V>::kExpMin), Table<V>::kExpMax)));
 }
 
 /// exp(x) - 1.
@@ -148,44 +178,68 @@ SWATH_ALWAYS_INLINE V expm1(V x) {
   return select(abs(x) < splat<V>(T::kTiny), x, y);
 }
 
-/// log(1 + z) for 0 <= z <= 1.
-template <class V>
-SWATH_ALWAYS_INLINE V log1p01(V z) {
-  return mul_add(-(z * z), polynomial(z, Table<V>::kLog1p), z);
-}
-
 template <class V>
 SWATH_ALWAYS_INLINE V tanh(V x) {
   using T = Table<V>;
   const V a = abs(x);
   const V square = x * x;
   const V small = mul_add(x * square, polynomial(square, T::kTanh), x);
-  const V e = normal_value(exp_parts(at_most(a + a, T::kTanhMax)));
+  const V e = exp_value_normal(exp_parts(at_most(a + a, T::kTanhMax)));
   const V large = splat<V>(1) - splat<V>(2) / (e + splat<V>(1));
   return select(a < splat<V>(0.625), small, copy_sign(large, x));
+}
+
+/// x / (1 + 1 / z) where `negative`, else x / (1 + z). With z = exp(-|s|) that is x sigmoid(s).
+template <class V, class M>
+SWATH_ALWAYS_INLINE V mul_sigmoid(V x, M negative, Exponential<V> z) {
+  const V w = z.high + z.low;
+  const V xz = mul_add(x, w, x);
+  const V xz_low = mul_add(x, w, x - xz);
+  const V one = splat<V>(1);
+  const V power = mul_pow2(one + w, z.n);
+  const V divisor = one + power;
+  const V divisor_low = (one - divisor) + power;
+  const V dividend = select(negative, xz, x);
+  const V dividend_low = select(negative, xz_low, zero<Elem<V>>());
+  // The quotient of the rounded parts misses up to 2 ulp. A correction that is 6 % off will do: the
+  // inverse of a divisor in [1, 2] by a straight line.
+  const V rounded = dividend / divisor;
+  const V inverse = mul_add(divisor, splat<V>(-8.0 / 17), splat<V>(24.0 / 17));
+  const V quotient = mul_add(mul_add(-rounded, divisor_low, dividend_low), inverse, rounded);
+  // Scaled last: with z itself in the dividend a subnormal z would round twice.
+  return mul_pow2(quotient, select(negative, z.n, zero<Elem<V>>()));
 }
 
 /// 1 / (1 + exp(-x)).
 template <class V>
 SWATH_ALWAYS_INLINE V sigmoid(V x) {
-  const V z = value(exp_parts(at_least(-abs(x), Table<V>::kExpMin)));
-  return select(x < zero<Elem<V>>(), z, splat<V>(1)) / (splat<V>(1) + z);
+  const auto z = exp_parts(at_least(-abs(x), Table<V>::kExpMin));
+  return mul_sigmoid(splat<V>(1), x < zero<Elem<V>>(), z);
 }
 
-/// Phi(-v) exp(v^2 / 2) for 0 <= v <= kNormalFitMax, Phi the normal distribution.
-SWATH_ALWAYS_INLINE F64 normal_ratio(F64 v) {
+/// a Phi(-v) exp(v^2 / 2) for 0 <= v <= kNormalFitMax, Phi the normal distribution.
+SWATH_ALWAYS_INLINE F64 mul_normal_ratio(F64 a, F64 v) {
   using T = MathTable<double>;
   const F64 t = (v - set1(T::kNormalCentre)) / (v + set1(T::kNormalCentre));
-  return polynomial(t, T::kNormal) / mul_add(v, set1(T::kNormalSlope), set1(1.0));
+  const F64 rest = polynomial(t, T::kNormal);
+  const F64 at_centre = set1(T::kNormalAtCentre);
+  const F64 p = mul_add(t, rest, at_centre);
+  const F64 p_low = mul_add_error(t, rest, at_centre, p);
+  const F64 dividend = a * p;
+  const F64 dividend_low = mul_add(a, p_low, product_error(a, p, dividend));
+  const F64 slope = set1(T::kNormalSlope);
+  const F64 divisor = mul_add(v, slope, set1(1.0));
+  const F64 divisor_low = mul_add(v, slope, set1(1.0) - divisor);
+  return divide(dividend, dividend_low, divisor, divisor_low);
 }
 
 /// erf(a) for 1 <= a <= kErfMax. An error of exp(-p) counts at most 0.16 times.
 SWATH_ALWAYS_INLINE F32 erf_tail(F32 a) {
-  return set1(1.0f) - normal_value(exp_parts(-polynomial(a, MathTable<float>::kErfTail)));
+  return set1(1.0f) - exp_value_normal(exp_parts(-polynomial(a, MathTable<float>::kErfTail)));
 }
 SWATH_ALWAYS_INLINE F64 erf_tail(F64 a) {
-  const F64 ratio = normal_ratio(a * set1(MathTable<double>::kSqrt2));
-  return set1(1.0) - set1(2.0) * ratio * normal_value(exp_parts(-(a * a)));
+  const F64 v = a * set1(MathTable<double>::kSqrt2);
+  return set1(1.0) - mul_normal_ratio(set1(2.0), v) * exp_value_normal(exp_parts(-(a * a)));
 }
 
 template <class V>

@@ -41,23 +41,25 @@ SWATH_ALWAYS_INLINE V hardswish(V x) {
 /// log(1 + exp(x)) = max(x, 0) + log(1 + exp(-|x|)).
 template <class V>
 SWATH_ALWAYS_INLINE V softplus(V x) {
-  const V z = value(exp_parts(at_least(-abs(x), Table<V>::kExpMin)));
-  return at_least(x, 0) + log1p01(z);
+  const V z = exp_value(exp_parts(at_least(-abs(x), Table<V>::kExpMin)));
+  // log(1 + z) = z - z^2 p(z); the smaller parts are added first.
+  return z + mul_add(-(z * z), polynomial(z, Table<V>::kLog1p), at_least(x, 0));
 }
 
-/// x sigmoid(s) for s of the sign of x, as (x > 0 ? x : x z) / (1 + z), z = exp(-|s|). x is cut at
-/// x_min, where z is 0, since -inf * 0 is no limit.
+/// x sigmoid(s) for z = exp(-|s|) and s of the sign of x. From x_max on z is 0: an infinite x must
+/// meet neither that 0 nor the corrections of mul_sigmoid.
 template <class V>
-SWATH_ALWAYS_INLINE V mul_sigmoid(V x, Elem<V> x_min, Exponential<V> z) {
-  const V numerator = select(x > zero<Elem<V>>(), x, mul_exp(at_least(x, x_min), z));
-  return numerator / (splat<V>(1) + value(z));
+SWATH_ALWAYS_INLINE V gated(V x, Elem<V> x_max, Exponential<V> z) {
+  const V cut = at_most(at_least(x, -x_max), x_max);
+  const V y = mul_sigmoid(cut, x < zero<Elem<V>>(), z);
+  return select(x > splat<V>(x_max), x, y);
 }
 
 /// x sigmoid(x).
 template <class V>
 SWATH_ALWAYS_INLINE V silu(V x) {
-  constexpr auto kMin = Table<V>::kExpMin;
-  return mul_sigmoid(x, kMin, exp_parts(at_least(-abs(x), kMin)));
+  constexpr auto kMax = -Table<V>::kExpMin;
+  return gated(x, kMax, exp_parts(-at_most(abs(x), kMax)));
 }
 
 /// 0.5 x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))) = x sigmoid(c0 x + c1 x^3).
@@ -75,13 +77,13 @@ SWATH_ALWAYS_INLINE V gelu_tanh(V x) {
   const V factor = c0 + cubic;
   const V cubic_low = product_error(c1, square, cubic) +
                       mul_add(splat<V>(T::kGeluCubicLow), square, c1 * square_low);
-  const V factor_low = ((c0 - factor) + cubic) + (cubic_low + splat<V>(T::kGeluScaleLow));
+  const V factor_low = sum_error(c0, cubic, factor) + (cubic_low + splat<V>(T::kGeluScaleLow));
   const V s = a * factor;
   const V s_low = mul_add(a, factor_low, product_error(a, factor, s));
   const V n = exponent_of(-s);
   const V high = mul_add(n, splat<V>(-T::kLn2High), -s);
   const V low = mul_add(n, splat<V>(-T::kLn2Low), -s_low);
-  return mul_sigmoid(x, -T::kGeluTanhMax, exp_reduced(n, high, low));
+  return gated(x, T::kGeluTanhMax, exp_reduced(n, high, low));
 }
 
 /// a Phi(-a) for 0 <= a <= kNormalMax, Phi the normal distribution. In float Phi is
@@ -93,15 +95,18 @@ SWATH_ALWAYS_INLINE F32 normal_tail(F32 a) {
   const F32 slope = polynomial(from_centre, T::kNormal);
   const F32 at_centre = set1(T::kNormalAtCentre);
   const F32 factor = mul_add(from_centre, slope, at_centre);
-  const F32 factor_low = mul_add(from_centre, slope, at_centre - factor);
+  const F32 factor_low = mul_add_error(from_centre, slope, at_centre, factor);
   const F32 q = v * factor;
   const F32 q_low = mul_add(v, factor_low, product_error(v, factor, q));
-  const F32 half = set1(-0.5f);
-  const F32 square = a * a;
-  const F32 n = exponent_of(mul_add(half, square, -q));
-  const F32 high = mul_add(n, set1(-T::kLn2High), half * square) - q;
-  const F32 low = mul_add(n, set1(-T::kLn2Low), half * product_error(a, a, square) - q_low);
-  return mul_exp(set1(0.5f) * a, exp_reduced(n, high, low));
+  const F32 square = set1(-0.5f) * a * a;
+  const F32 square_low = product_error(set1(-0.5f) * a, a, square);
+  const F32 n = exponent_of(square - q);
+  // n ln 2 - a^2 / 2 is up to 2 before q is taken off: more bits than a float has.
+  const F32 shift = n * set1(-T::kLn2High);
+  const F32 shifted = shift + square;
+  const F32 shifted_low = (shift - shifted) + square;
+  const F32 low = mul_add(n, set1(-T::kLn2Low), shifted_low + (square_low - q_low));
+  return mul_exp(set1(0.5f) * a, exp_reduced(n, shifted - q, low));
 }
 SWATH_ALWAYS_INLINE F64 normal_tail(F64 a) {
   using T = MathTable<double>;
@@ -110,7 +115,7 @@ SWATH_ALWAYS_INLINE F64 normal_tail(F64 a) {
   const F64 n = exponent_of(half * square);
   const F64 high = mul_add(n, set1(-T::kLn2High), half * square);
   const F64 low = mul_add(n, set1(-T::kLn2Low), half * product_error(a, a, square));
-  return mul_exp(a * normal_ratio(at_most(a, T::kNormalFitMax)), exp_reduced(n, high, low));
+  return mul_exp(mul_normal_ratio(a, at_most(a, T::kNormalFitMax)), exp_reduced(n, high, low));
 }
 
 /// x Phi(x) = 0.5 x (1 + erf(x / sqrt(2))) = max(x, 0) - |x| Phi(-|x|), which does not cancel.

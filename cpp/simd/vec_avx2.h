@@ -92,9 +92,7 @@ SWATH_ALWAYS_INLINE Half narrow_u32(Vec<uint32_t> v) {
   return _mm_packus_epi32(_mm256_castsi256_si128(wide), _mm256_extracti128_si256(wide, 1));
 }
 SWATH_ALWAYS_INLINE F32 widen_f16(Half h) { return _mm256_cvtph_ps(h); }
-SWATH_ALWAYS_INLINE Half narrow_f16(F32 v) {
-  return _mm256_cvtps_ph(v, _MM_FROUND_TO_NEAREST_INT);
-}
+SWATH_ALWAYS_INLINE Half narrow_f16(F32 v) { return _mm256_cvtps_ph(v, _MM_FROUND_TO_NEAREST_INT); }
 
 }  // namespace
 }  // namespace SWATH_ISA

@@ -82,12 +82,10 @@ SWATH_ALWAYS_INLINE F32 widen_f16(Half h) {
   const auto magnitude = (bits & 0x7fff) << 13;  // exponent and mantissa at the float's places
   const auto normal = magnitude + ((127 - 15) << 23);
   // A subnormal is its mantissa over 2^24: put below an exponent of -14 it is off by that one.
-  const auto subnormal =
-      bit_cast<float>(magnitude + ((127 - 14) << 23)) - set1(0x1p-14f);
+  const auto subnormal = bit_cast<float>(magnitude + ((127 - 14) << 23)) - set1(0x1p-14f);
   const auto quiet = (magnitude > (0x7c00 << 13)) & 0x400000;
   const auto special = magnitude | 0x7f800000 | quiet;
-  const auto finite =
-      select(magnitude < (0x400 << 13), bit_cast<int32_t>(subnormal), normal);
+  const auto finite = select(magnitude < (0x400 << 13), bit_cast<int32_t>(subnormal), normal);
   return bit_cast<float>(select(magnitude >= (0x7c00 << 13), special, finite) | sign);
 }
 
@@ -95,11 +93,9 @@ SWATH_ALWAYS_INLINE Half narrow_f16(F32 v) {
   const auto bits = bit_cast<int32_t>(v);
   const auto magnitude = bits & 0x7fffffff;
   // Round to nearest even on the 13 lost bits; the carry may run into the exponent, up to infinity.
-  const auto normal =
-      (magnitude - ((127 - 15) << 23) + 0xfff + ((magnitude >> 13) & 1)) >> 13;
+  const auto normal = (magnitude - ((127 - 15) << 23) + 0xfff + ((magnitude >> 13) & 1)) >> 13;
   // Adding 0.5 aligns the last place to 2^-24, so that the addition itself rounds.
-  const auto subnormal =
-      bit_cast<int32_t>(bit_cast<float>(magnitude) + set1(0.5f)) - (126 << 23);
+  const auto subnormal = bit_cast<int32_t>(bit_cast<float>(magnitude) + set1(0.5f)) - (126 << 23);
   const auto nan = ((magnitude >> 13) & 0x3ff) | 0x7e00;
   const auto special = select(magnitude > 0x7f800000, nan, set1<int32_t>(0x7c00));
   const auto finite = select(magnitude < (113 << 23), subnormal, normal);

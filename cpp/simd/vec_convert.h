@@ -18,9 +18,7 @@ struct AccOf<double> {
 
 /// Conversions of whole registers; Half (per cluster) holds kLanes<float> 16-bit lanes.
 SWATH_ALWAYS_INLINE Vec<float> widen(Half h, f16) { return widen_f16(h); }
-SWATH_ALWAYS_INLINE Vec<float> widen(Half h, bf16) {
-  return bit_cast<float>(widen_u16(h) << 16);
-}
+SWATH_ALWAYS_INLINE Vec<float> widen(Half h, bf16) { return bit_cast<float>(widen_u16(h) << 16); }
 
 SWATH_ALWAYS_INLINE Half narrow(Vec<float> v, f16) { return narrow_f16(v); }
 /// Round to nearest even; the carry out of the mantissa makes the overflow to infinity.

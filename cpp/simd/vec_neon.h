@@ -60,9 +60,7 @@ SWATH_ALWAYS_INLINE void store_half_n(uint16_t* p, Half h, int n) {
 }
 /// Lane 0 from and to a scalar.
 SWATH_ALWAYS_INLINE Half set_half(uint16_t bits) { return vdup_n_u16(bits); }
-SWATH_ALWAYS_INLINE uint16_t first_half(Half h) {
-  return vget_lane_u16(h, 0);
-}
+SWATH_ALWAYS_INLINE uint16_t first_half(Half h) { return vget_lane_u16(h, 0); }
 SWATH_ALWAYS_INLINE Vec<uint32_t> widen_u16(Half h) { return bit_cast<uint32_t>(vmovl_u16(h)); }
 /// Every lane is below 2^16.
 SWATH_ALWAYS_INLINE Half narrow_u32(Vec<uint32_t> v) {

@@ -9,6 +9,8 @@ namespace {
 
 // Windows beyond this would overflow 64-bit offsets; no array of this size exists.
 constexpr int64_t kMaxExtent = int64_t{1} << 40;
+// Beyond it byte counts and costs would overflow.
+constexpr int64_t kMaxElements = int64_t{1} << 48;
 
 void check_positive(const CallSite& site, const char* arg, int axis, int64_t value) {
   if (value < 1 || value > kMaxExtent) {
@@ -94,6 +96,13 @@ AxisMap map_axes(const CallSite& site, const TensorDesc& x, int ndim, Layout lay
 
 TensorDesc output_desc(const CallSite& site, const TensorDesc& like, const int64_t* shape, int rank,
                        const TensorDesc* out) {
+  double n_elements = 1;
+  for (int i = 0; i < rank; ++i) n_elements *= static_cast<double>(shape[i]);
+  if (n_elements > static_cast<double>(kMaxElements)) {
+    site.fail(ErrorCode::out_of_memory, "x",
+              format("x gives an output of shape {}, more than any memory holds",
+                     shape_text(shape, rank)));
+  }
   TensorDesc desc = contiguous_desc(like.dtype, shape, rank);
   desc.device = like.device;
   if (out == nullptr) return desc;

@@ -39,6 +39,11 @@ SWATH_ALWAYS_INLINE int64_t n_lane_blocks(int64_t n, int most) {
   return ceil_div(ceil_div(n, kLanes<T>), most);
 }
 
+/// Lane blocks [begin, end): one task's share.
+struct LaneTasks {
+  int64_t begin, end;
+};
+
 /// Rows [oy, oy + n_rows) and columns [ox, ox + n_cols) of the output.
 struct ColumnBlock {
   int64_t n, od, oy, n_rows, ox, n_cols;
@@ -63,7 +68,11 @@ struct ChannelSchedule {
   int64_t cols, n_x;
   int64_t staged_cols;  // output columns of the largest staged box
   int64_t staged;       // its elements
+  int64_t n_parts;      // the lane blocks are shared by this many tasks
 };
+
+/// x that one band of rows reads in place.
+inline constexpr int64_t kBandBytes = 256 * 1024;
 
 /// `pitch`: channels of a staged pixel; `budget`: bytes that a staged box should stay below.
 template <class T, class S>
@@ -78,6 +87,11 @@ SWATH_ALWAYS_INLINE ChannelSchedule make_channel_schedule(const ConvProblem& p, 
   if (s.reads_x) {
     const Interior in = interior_columns(w);
     s.staged_cols = max_of(max_of(in.low, w.out - in.high), 1);
+    // All lanes of a block of columns before the next: a signal of many channels would otherwise
+    // walk over a page per position for every lane block (measured: 4x slower).
+    const int64_t band = (s.rows * h.stride + (h.kernel - 1) * h.dilation) * w.stride * int64_t{sizeof(T)} *
+                         (w.x_stride < 0 ? -w.x_stride : w.x_stride);
+    s.cols = min_of(w.out, max_of(kBandBytes / max_of(band, 1), 16));
   } else {
     const auto box_bytes = [&](int64_t rows, int64_t cols) {
       return pixel * ((rows - 1) * h.stride + (h.kernel - 1) * h.dilation + 1) *
@@ -100,32 +114,66 @@ struct BoxLayout {
   int64_t pitch, row_pitch, plane_pitch;
 };
 
-/// Stages lanes [first, first + n): lane l holds channel l / multiplier of x (pointing at channel 0).
+/// One row of a staged box whose channels lie apart in x: columns are consecutive there, so each
+/// channel's line is read once and spread over the pixels.
 template <class T, class S>
-__attribute__((noinline)) void stage_box(const ConvProblem& p, const S* x, int64_t first, int64_t n,
-                                         int64_t multiplier, const InputBox& box,
-                                         const BoxLayout& layout, T* to) {
-  const ConvAxis &d = p.axis[0], &h = p.axis[1], &w = p.axis[2];
+SWATH_ALWAYS_INLINE void spread_row(const ConvProblem& p, const S* row, const ChannelRange& channels,
+                                    const InputBox& box, int64_t pitch, T* to) {
+  const ConvAxis& w = p.axis[2];
+  const int64_t low = min_of(max_of(-box.first[2], 0), box.n[2]);
+  const int64_t high = max_of(min_of(w.in - box.first[2], box.n[2]), low);
+  for (int64_t l = 0; l < channels.n; ++l) {
+    const S* line = row + (channels.first + l) / channels.multiplier * p.x_channel_stride;
+    T* lane = to + l;
+    const S* inside = line + (box.first[2] + low) * w.x_stride;
+    for (int64_t j = low; j < high; ++j, inside += w.x_stride) lane[j * pitch] = to_acc(*inside);
+    for (int64_t j = 0; j < low; ++j) {
+      const int64_t c = padded_index(box.first[2] + j, w.in, p.padding_mode);
+      lane[j * pitch] = c < 0 ? T{0} : to_acc(line[c * w.x_stride]);
+    }
+    for (int64_t j = high; j < box.n[2]; ++j) {
+      const int64_t c = padded_index(box.first[2] + j, w.in, p.padding_mode);
+      lane[j * pitch] = c < 0 ? T{0} : to_acc(line[c * w.x_stride]);
+    }
+  }
+}
+
+/// The same for consecutive channels: pixel by pixel.
+template <class T, class S>
+SWATH_ALWAYS_INLINE void copy_row(const ConvProblem& p, const S* row, const ChannelRange& channels,
+                                  const InputBox& box, int64_t pitch, T* to) {
+  const ConvAxis& w = p.axis[2];
+  for (int64_t j = 0; j < box.n[2]; ++j) {
+    const int64_t c = padded_index(box.first[2] + j, w.in, p.padding_mode);
+    T* pixel = to + j * pitch;
+    if (c < 0) {
+      fill_zero(pixel, pitch);
+    } else {
+      copy_strided(row + c * w.x_stride + channels.first, 1, pixel, channels.n);
+      fill_zero(pixel + channels.n, pitch - channels.n);
+    }
+  }
+}
+
+/// Stages a box of `channels` from x (pointing at channel 0).
+template <class T, class S>
+__attribute__((noinline)) void stage_box(const ConvProblem& p, const S* x, const ChannelRange& channels,
+                                         const InputBox& box, const BoxLayout& layout, T* to) {
+  const ConvAxis &d = p.axis[0], &h = p.axis[1];
+  const bool is_consecutive = p.x_channel_stride == 1 && channels.multiplier == 1;
+  if (!is_consecutive && layout.pitch > channels.n) fill_zero(to, d.kernel * layout.plane_pitch);
   for (int64_t k = 0; k < d.kernel; ++k) {
     const int64_t z = padded_index(box.first[0] + k * d.dilation, d.in, p.padding_mode);
     for (int64_t i = 0; i < box.n[1]; ++i) {
       const int64_t y = padded_index(box.first[1] + i, h.in, p.padding_mode);
-      for (int64_t j = 0; j < box.n[2]; ++j) {
-        const int64_t c = padded_index(box.first[2] + j, w.in, p.padding_mode);
-        T* pixel = to + k * layout.plane_pitch + i * layout.row_pitch + j * layout.pitch;
-        if (z < 0 || y < 0 || c < 0) {
-          fill_zero(pixel, layout.pitch);
-          continue;
-        }
-        const S* from = x + z * d.x_stride + y * h.x_stride + c * w.x_stride;
-        if (multiplier == 1) {
-          copy_strided(from + first * p.x_channel_stride, p.x_channel_stride, pixel, n);
-        } else {
-          for (int64_t l = 0; l < n; ++l) {
-            pixel[l] = to_acc(from[(first + l) / multiplier * p.x_channel_stride]);
-          }
-        }
-        fill_zero(pixel + n, layout.pitch - n);
+      T* row = to + k * layout.plane_pitch + i * layout.row_pitch;
+      const S* from = x + z * d.x_stride + y * h.x_stride;
+      if (z < 0 || y < 0) {
+        fill_zero(row, layout.row_pitch);
+      } else if (is_consecutive) {
+        copy_row(p, from, channels, box, layout.pitch, row);
+      } else {
+        spread_row(p, from, channels, box, layout.pitch, row);
       }
     }
   }
@@ -204,23 +252,30 @@ SWATH_ALWAYS_INLINE const ConvProblem& as_conv(const void* p) {
   return *static_cast<const ConvProblem*>(p);
 }
 
-/// Cycles per output position and group, roughly: multiply-adds, and 3 for each value that has to be
-/// gathered or scattered one by one.
+/// Cycles per output position and group, roughly: multiply-adds, and what moving a value costs that
+/// does not lie along the lanes. Measured on dense 3x3 and 1x1 shapes of 3 to 256 channels.
 SWATH_ALWAYS_INLINE double lanes_cost(const ConvProblem& p, int lanes, bool along_channels) {
+  constexpr double kMove = 1.5;
+  // A row tile of many channels reads short pieces of many lines, which no prefetcher foresees.
+  constexpr double kShortLines = 1.15;
   const ConvAxis &h = p.axis[1], &w = p.axis[2];
   const double taps = static_cast<double>(p.in_per_group) * p.n_taps();
-  const double moved_in = 3.0 * p.in_per_group, moved_out = 3.0 * p.out_per_group;
+  const double moved_in = kMove * p.in_per_group, moved_out = kMove * p.out_per_group;
+  const bool is_depthwise = p.in_per_group == 1;
   if (along_channels) {
-    // Depthwise lanes run over all groups.
-    const int64_t n = p.in_per_group == 1 ? p.n_out_channels() : p.out_per_group;
+    // Depthwise lanes run over all groups; each of their taps loads x, and staging has no reuse.
+    const int64_t n = is_depthwise ? p.n_out_channels() : p.out_per_group;
     const double vectors = static_cast<double>(ceil_div(n, lanes));
-    const double share = p.in_per_group == 1 ? vectors / p.n_groups : vectors;
-    return share * taps + (p.x_channel_stride == 1 ? 0 : moved_in) +
-           (p.y_channel_stride == 1 ? 0 : moved_out);
+    const double share = is_depthwise ? vectors / p.n_groups : vectors;
+    const double move_in = p.x_channel_stride == 1 ? 0 : is_depthwise ? 8 * moved_in : moved_in;
+    return share * taps + move_in + (p.y_channel_stride == 1 ? 0 : moved_out);
   }
   double waste = static_cast<double>(round_up(w.out, lanes)) / w.out;
-  if (h.out > 1 && waste > 1.3 && p.out_per_group >= 4) waste = 1.3;  // rows run together
-  return p.out_per_group * taps * waste / lanes + (w.x_stride == 1 ? 0 : moved_in) +
+  if (p.out_per_group >= 4) {
+    if (h.out > 1 && waste > 1.2) waste = 1.2;  // rows run together
+    if (taps >= 128 && h.out > 1) waste *= kShortLines;
+  }
+  return p.out_per_group * taps * waste / lanes + (w.x_stride == 1 ? 0 : 2 * moved_in) +
          (w.y_stride == 1 ? 0 : moved_out);
 }
 
@@ -328,24 +383,29 @@ struct ChannelWorker {
   }
 
   /// Columns [ox, ox + n) of all rows of the block, from a staged box.
-  void run_staged(const ColumnBlock& block, const LaneBlock& lanes, int64_t ox, int64_t n) const {
-    if (n == 0) return;
+  void run_staged(const ColumnBlock& block, const LaneTasks& tasks, int64_t ox, int64_t n) const {
     const ConvAxis &h = p.axis[1], &w = p.axis[2];
     InputBox box;
     set_box_axis(box, p.axis[0], 0, block.od, 1);
     set_box_axis(box, h, 1, block.oy, block.n_rows);
     set_box_axis(box, w, 2, ox, n);
-    const int64_t pitch = Kernel::template staged_pitch<T>(p, lanes);
-    const BoxLayout layout{pitch, box.n[2] * pitch, box.n[1] * box.n[2] * pitch};
-    const auto channels = Kernel::staged_channels(p, lanes);
-    stage_box<T, S>(p, x_of(block.n), channels.first, channels.n, channels.multiplier, box, layout,
-                    scratch.staged);
-    for (int64_t i = 0; i < w.kernel; ++i) scratch.col_offset[i] = i * w.dilation * pitch;
-    for (int64_t i = 0; i < block.n_rows; ++i) {
-      list_rows(p, chunks, w_row_stride(lanes), scratch.rows, [&](int64_t kd, int64_t ky) {
-        return kd * layout.plane_pitch + (i * h.stride + ky * h.dilation) * layout.row_pitch;
-      });
-      run_row(block, lanes, block.oy + i, ox, n, scratch.staged, w.stride * pitch);
+    int64_t staged_first = -1;
+    for (int64_t i = tasks.begin; i < tasks.end; ++i) {
+      const LaneBlock lanes = Kernel::template lanes_at<T>(p, i);
+      const int64_t pitch = Kernel::template staged_pitch<T>(p, lanes);
+      const BoxLayout layout{pitch, box.n[2] * pitch, box.n[1] * box.n[2] * pitch};
+      const ChannelRange channels = Kernel::staged_channels(p, lanes);
+      if (channels.first != staged_first) {
+        stage_box<T, S>(p, x_of(block.n), channels, box, layout, scratch.staged);
+        staged_first = channels.first;
+      }
+      for (int64_t j = 0; j < w.kernel; ++j) scratch.col_offset[j] = j * w.dilation * pitch;
+      for (int64_t row = 0; row < block.n_rows; ++row) {
+        list_rows(p, chunks, w_row_stride(lanes), scratch.rows, [&](int64_t kd, int64_t ky) {
+          return kd * layout.plane_pitch + (row * h.stride + ky * h.dilation) * layout.row_pitch;
+        });
+        run_row(block, lanes, block.oy + row, ox, n, scratch.staged, w.stride * pitch);
+      }
     }
   }
 
@@ -355,7 +415,6 @@ struct ChannelWorker {
 
   /// Columns [ox, ox + n), none of which sees padding, from x itself.
   void run_in_place(const ColumnBlock& block, const LaneBlock& lanes, int64_t ox, int64_t n) const {
-    if (n == 0) return;
     const ConvAxis &d = p.axis[0], &h = p.axis[1], &w = p.axis[2];
     const auto* x = reinterpret_cast<const T*>(x_of(block.n)) + Kernel::staged_channels(p, lanes).first +
                     w.first_input(ox) * w.x_stride;
@@ -382,28 +441,32 @@ struct ChannelWorker {
     return w.x_stride >= 0 && last + over < p.x_high;
   }
 
-  void run_block(const ColumnBlock& block, const LaneBlock& lanes) const {
-    if (!s.reads_x) return run_staged(block, lanes, block.ox, block.n_cols);
+  void run_block(const ColumnBlock& block, const LaneTasks& tasks) const {
+    if (!s.reads_x) return run_staged(block, tasks, block.ox, block.n_cols);
+    const int64_t end = block.ox + block.n_cols;
     Interior in = interior_columns(p.axis[2]);
-    while (in.high > in.low && !may_read(block, lanes, in.high)) --in.high;
-    // A border as wide as the image is one box, not two.
-    if (in.low == in.high) in.low = in.high = 0;
-    run_staged_in_parts(block, lanes, 0, in.low);
-    run_in_place(block, lanes, in.low, in.high - in.low);
-    run_staged_in_parts(block, lanes, in.high, p.axis[2].out - in.high);
+    in.low = min_of(max_of(in.low, block.ox), end);
+    in.high = max_of(min_of(in.high, end), in.low);
+    const LaneBlock last = Kernel::template lanes_at<T>(p, tasks.end - 1);
+    while (in.high > in.low && !may_read(block, last, in.high)) --in.high;
+    run_staged_in_parts(block, tasks, block.ox, in.low);
+    if (in.high > in.low) {
+      for (int64_t i = tasks.begin; i < tasks.end; ++i) {
+        run_in_place(block, Kernel::template lanes_at<T>(p, i), in.low, in.high - in.low);
+      }
+    }
+    run_staged_in_parts(block, tasks, in.high, end);
   }
 
   /// The staged box was sized for the usual border; what over-reading adds may need more parts.
-  void run_staged_in_parts(const ColumnBlock& block, const LaneBlock& lanes, int64_t ox, int64_t n) const {
-    for (int64_t done = 0; done < n; done += s.staged_cols) {
-      run_staged(block, lanes, ox + done, min_of(s.staged_cols, n - done));
-    }
+  void run_staged_in_parts(const ColumnBlock& block, const LaneTasks& tasks, int64_t ox, int64_t end) const {
+    for (; ox < end; ox += s.staged_cols) run_staged(block, tasks, ox, min_of(s.staged_cols, end - ox));
   }
 
   void run_task(int64_t task) const {
-    const int64_t n_blocks = Kernel::template n_lane_tasks<T>(p);
-    const LaneBlock lanes = Kernel::template lanes_at<T>(p, task % n_blocks);
-    task /= n_blocks;
+    const int64_t n_lanes = Kernel::template n_lane_tasks<T>(p);
+    const int64_t part = task % s.n_parts;
+    task /= s.n_parts;
     ColumnBlock block;
     block.ox = task % s.n_x * s.cols;
     task /= s.n_x;
@@ -413,14 +476,19 @@ struct ChannelWorker {
     block.n = task / p.axis[0].out;
     block.n_rows = min_of(s.rows, p.axis[1].out - block.oy);
     block.n_cols = min_of(s.cols, p.axis[2].out - block.ox);
-    run_block(block, lanes);
+    run_block(block, {n_lanes * part / s.n_parts, n_lanes * (part + 1) / s.n_parts});
   }
 };
 
 template <class T, class S, class Kernel>
 SWATH_ALWAYS_INLINE ChannelSchedule schedule_of(const ConvProblem& p) {
-  return make_channel_schedule<T, S>(p, Kernel::maps_channels(p), Kernel::template widest_pitch<T>(p),
-                                     Kernel::kStagedBytes);
+  ChannelSchedule s = make_channel_schedule<T, S>(p, Kernel::maps_channels(p),
+                                                  Kernel::template widest_pitch<T>(p),
+                                                  Kernel::kStagedBytes);
+  // Small images would give too few tasks: then lane blocks are tasks too.
+  const int64_t blocks = p.axis[0].out * s.n_y * s.n_x;
+  s.n_parts = min_of(Kernel::template n_lane_tasks<T>(p), max_of(16 / blocks, 1));
+  return s;
 }
 
 template <class T, class Kernel>
@@ -441,7 +509,7 @@ template <class T, class S, class Kernel>
 int64_t n_channel_tasks(const void* problem) noexcept {
   const ConvProblem& p = as_conv(problem);
   const ChannelSchedule s = schedule_of<T, S, Kernel>(p);
-  return p.n_batch * p.axis[0].out * s.n_y * s.n_x * Kernel::template n_lane_tasks<T>(p);
+  return p.n_batch * p.axis[0].out * s.n_y * s.n_x * s.n_parts;
 }
 
 template <class T, class S, class Kernel>

@@ -14,7 +14,7 @@ struct PoolingParams {
   Extents window{1, 1, 1};
   Extents stride{1, 1, 1};
   Extents dilation{1, 1, 1};
-  Padding padding;
+  Padding padding{};
   bool count_include_pad = true;  // mean: divide by the window, else by the elements inside
   Layout layout = Layout::channels_first;
   std::string name = "pool";  // the public function's name, for error texts

@@ -12,7 +12,7 @@ struct SlidingConvParams {
   Extents dilation{1, 1, 1};
   const int64_t* dilation_per_channel = nullptr;  // (C_out, ndim) C-order, or null; copied
   int64_t n_dilation_rows = 0;                    // C_out of that array
-  Padding padding;
+  Padding padding{};
   PaddingMode padding_mode = PaddingMode::zeros;
   int64_t groups = 1;
   Layout layout = Layout::channels_first;
@@ -41,7 +41,7 @@ struct ConvTransposeParams {
   int ndim = 2;
   Extents stride{1, 1, 1};
   Extents dilation{1, 1, 1};
-  Padding padding;  // given pairs only
+  Padding padding{};  // given pairs only
   Extents output_padding{0, 0, 0};
   int64_t groups = 1;
   Layout layout = Layout::channels_first;

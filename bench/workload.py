@@ -1,0 +1,216 @@
+"""What the bench runs: the workloads of tests/cases, as plain data with their work and traffic."""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+import swath
+
+Array = npt.NDArray[Any]
+Shape = tuple[int, ...]
+
+TESTS = Path(__file__).resolve().parents[1] / "tests"
+TINY_EXTENT, TINY_KERNEL = 12, 11  # spatial sizes of --small
+
+
+@dataclass(frozen=True)
+class Workload:
+    """One call: `function(**arrays, **kwargs)`.
+
+    Attributes
+    ----------
+    arrays : mapping
+        Argument name to (shape, dtype name); the names f32, f64, f16 and bf16 as in kernel names.
+    flops : int
+        Two per multiply-add. A sliding window is counted with three steps per sample and axis,
+        which is what the best method takes for any window.
+    n_bytes : int
+        Every input read once and the result written once.
+    in_place : bool
+        The call has ``out=x``.
+    """
+
+    name: str
+    op: str
+    function: str
+    arrays: Mapping[str, tuple[Shape, str]]
+    kwargs: Mapping[str, Any]
+    flops: int
+    n_bytes: int
+    in_place: bool = False
+
+    @property
+    def dtype(self) -> str:
+        return self.arrays["x"][1]
+
+    @property
+    def is_channels_last(self) -> bool:
+        return self.kwargs.get("layout") == "channels_last"
+
+    @property
+    def n_spatial(self) -> int:
+        if "weight" in self.arrays:
+            return len(self.arrays["weight"][0]) - 2
+        return len(self.arrays["x"][0]) - 2
+
+    @property
+    def float32_flops(self) -> int:
+        """The work in float32 operations: float64 has half the lanes."""
+        return 2 * self.flops if self.dtype == "f64" else self.flops
+
+    def shape(self, array: str) -> Shape:
+        return self.arrays[array][0]
+
+    def plan_call(self, values: Mapping[str, Array]) -> Callable[[], Array] | None:
+        """The call through a plan, which holds the weights packed; None where there is no plan."""
+        plan_class = getattr(swath, plan_name(self.function), None)
+        if plan_class is None or self.in_place:
+            return None
+        constant = [values[name] for name in ("weight", "bias") if name in values]
+        x, plan = values["x"], plan_class(*constant, **self.kwargs)
+        return lambda: plan(x)
+
+    def call(self, values: Mapping[str, Array]) -> Callable[[], Array]:
+        """The function's call on these arrays, with nothing left to look up."""
+        function, kwargs = getattr(swath, self.function), dict(self.kwargs)
+        if self.in_place:
+            kwargs["out"] = values["x"]
+        positional = [values[name] for name in ("x", "weight", "bias") if name in values]
+        kwargs |= {k: v for k, v in values.items() if k not in ("x", "weight", "bias")}
+        return lambda: function(*positional, **kwargs)
+
+
+def allowed_difference(workload: Workload, values: Mapping[str, Array], largest: float) -> float:
+    """How far two correct results may be apart: twice the tolerance of the largest sum.
+
+    16-bit results are rounded once more, by half a unit of the `largest` one each.
+    """
+    reach = float(np.abs(values["x"].astype(np.float64)).max())
+    terms = math.prod(per_axis_window(workload)) if "window" in workload.kwargs else 1
+    if "weight" in values:
+        weight = np.abs(values["weight"].astype(np.float64))
+        terms = math.prod(weight.shape[1:])
+        # a transposed convolution sums over the first axis instead: bound both
+        reach *= max(weight.sum(axis=tuple(range(1, weight.ndim))).max(), weight.sum(0).max())
+    elif workload.kwargs.get("op") == "sum":
+        reach *= terms
+    rounding = {"f16": 2.0**-10, "bf16": 2.0**-7}.get(workload.dtype, 0.0) * largest
+    return 2 * reach * swath.testing.tolerance(numpy_dtype(workload.dtype), terms) + rounding
+
+
+def per_axis_window(workload: Workload) -> Shape:
+    window = workload.kwargs["window"]
+    return (window,) * workload.n_spatial if isinstance(window, int) else tuple(window)
+
+
+def numpy_dtype(name: str) -> np.dtype[Any]:
+    if name == "bf16":
+        import ml_dtypes
+
+        return np.dtype(ml_dtypes.bfloat16)
+    return np.dtype({"f16": np.float16, "f32": np.float32, "f64": np.float64}[name])
+
+
+def plan_name(function: str) -> str:
+    """conv_transpose2d -> ConvTranspose2d"""
+    return "".join(word.capitalize() for word in function.split("_"))
+
+
+def make_arrays(workload: Workload) -> dict[str, Array]:
+    """Normal data; weights are scaled so that results stay near one in every dtype.
+
+    In place, each call filters the result of the last one: weights that copy keep it in range.
+    """
+    rng = np.random.default_rng(0)
+    values = {}
+    for name, (shape, dtype) in workload.arrays.items():
+        scale = 1 / math.sqrt(math.prod(shape[1:])) if name == "weight" else 1.0
+        values[name] = (rng.standard_normal(shape, np.float32) * scale).astype(numpy_dtype(dtype))
+    if workload.in_place:
+        weight = values["weight"]
+        weight[...] = 0
+        middle = tuple(k // 2 for k in weight.shape[2:])
+        for channel in range(weight.shape[0]):
+            weight[(channel, channel, *middle)] = 1
+    return values
+
+
+def load(ops: Iterable[str], dtypes: Iterable[str], *, is_small: bool) -> list[Workload]:
+    """Workloads of the operators (none named: all), for each dtype and for both layouts."""
+    sys.path.insert(0, str(TESTS))
+    from cases import WORKLOADS
+
+    unknown = set(ops) - set(WORKLOADS)
+    if unknown:
+        names = ", ".join(WORKLOADS)
+        raise SystemExit(f"no workloads for {', '.join(sorted(unknown))}; families: {names}")
+    found = []
+    for op in ops or WORKLOADS:
+        for case in WORKLOADS[op]:
+            for dtype in dtypes:
+                found += variants(from_case(op, case, dtype, is_small=is_small))
+    return found
+
+
+def from_case(op: str, case: Any, dtype: str, *, is_small: bool) -> Workload:
+    arrays = {name: (tuple(shape), dtype) for name, shape in case.shapes.items()}
+    name = case.name if dtype == "f32" else f"{case.name}_{dtype}"
+    flops = case.flops
+    if op == "pooling":
+        x = case.shapes["x"]
+        flops = min(flops, 3 * (len(x) - 2) * math.prod(x))
+    workload = Workload(name, op, case.function, arrays, dict(case.kwargs), flops, 0)
+    return sized(shrink(workload) if is_small else workload)
+
+
+def shrink(workload: Workload) -> Workload:
+    """The same call at a size that runs in microseconds."""
+    arrays = {}
+    for name, (shape, dtype) in workload.arrays.items():
+        limit = TINY_KERNEL if name == "weight" else TINY_EXTENT
+        spatial = tuple(min(n, limit) for n in shape[2:])
+        arrays[name] = ((*shape[:2], *spatial), dtype)
+    kwargs = dict(workload.kwargs)
+    for key, limit in (("padding", TINY_KERNEL // 2), ("window", TINY_KERNEL)):
+        if isinstance(kwargs.get(key), int):
+            kwargs[key] = min(kwargs[key], limit)
+    return replace(workload, arrays=arrays, kwargs=kwargs)
+
+
+def sized(workload: Workload) -> Workload:
+    """Fill in the traffic, from one call that is never timed; flops scale with the result."""
+    values = make_arrays(workload)
+    result = workload.call(values)()
+    n_bytes = sum(v.nbytes for v in values.values()) + result.nbytes
+    if workload.in_place:  # only the convolved channels are read and written
+        start, stop = workload.kwargs["channels"]
+        n_bytes = 2 * values["x"].nbytes * (stop - start) // values["x"].shape[1]
+    return replace(workload, n_bytes=n_bytes)
+
+
+def variants(workload: Workload) -> list[Workload]:
+    """The workload, its channels-last twin where layouts differ, and the in-place call."""
+    found = [workload]
+    x = workload.shape("x")
+    if workload.op in ("sliding_conv", "pooling") and len(x) == 4 and x[1] > 1:
+        x_last = ((x[0], *x[2:], x[1]), workload.dtype)
+        kwargs = {**workload.kwargs, "layout": "channels_last"}
+        found.append(
+            replace(
+                workload,
+                name=f"{workload.name}_nhwc",
+                arrays={**workload.arrays, "x": x_last},
+                kwargs=kwargs,
+            )
+        )
+    if "channels" in workload.kwargs:
+        found.append(sized(replace(workload, name=f"{workload.name}_in_place", in_place=True)))
+    return found

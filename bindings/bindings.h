@@ -1,0 +1,22 @@
+// What module.cc calls, one function per file.
+#pragma once
+
+#include <pybind11/pybind11.h>
+
+namespace swath::python {
+
+namespace py = pybind11;
+
+void bind_errors(py::module_& m);
+void bind_buffer(py::module_& m);
+void bind_executor(py::module_& m);
+void bind_registry(py::module_& m);
+void bind_explain(py::module_& m);
+void bind_plan(py::module_& m);
+
+void bind_sliding_conv(py::module_& m);
+void bind_conv_transpose(py::module_& m);
+void bind_pooling(py::module_& m);
+void bind_space_to_depth(py::module_& m);
+
+}  // namespace swath::python

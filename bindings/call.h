@@ -1,0 +1,58 @@
+// One call of an operator from Python: arrays in, plan, run, array out. The operators' bindings fill
+// one of these and hand it a plan; all rules that hold for every operator are here.
+#pragma once
+
+#include <array>
+#include <span>
+
+#include <swath/ops/common.h>
+#include <swath/plan.h>
+
+#include "buffer.h"
+#include "result.h"
+#include "tensor_caster.h"
+
+namespace swath::python {
+
+inline constexpr int kMaxArrays = 6;
+
+enum class OutMayBeX : bool { no, yes };
+
+class Call {
+ public:
+  /// `op` is the public function's name, a string literal.
+  explicit Call(const char* op, Accept accept = Accept::floats) : op_(op), accept_(accept) {}
+
+  /// Slot 0 must be read first: results follow its library.
+  const TensorDesc& input(int slot, py::handle object, const char* arg);
+  /// None gives null.
+  const TensorDesc* optional_input(int slot, py::handle object, const char* arg);
+  /// An array that a plan holds.
+  void constant(int slot, const Buffer& buffer) { pointers_[slot] = buffer.memory.get(); }
+
+  /// By slot; absent arrays are null.
+  std::span<const void* const> pointers() const noexcept { return pointers_; }
+
+  /// Reads `out`, None for a new array. After all inputs. With OutMayBeX::yes an `out` that is
+  /// exactly x asks for the in-place mode; any other overlap is refused.
+  void out(py::handle object, OutMayBeX rule = OutMayBeX::no);
+  bool has_out() const noexcept { return static_cast<bool>(out_.object); }
+  PlanOptions options() const noexcept;
+
+  /// Runs on at most `n_threads` (0: no limit) and returns the result; under info.explain records
+  /// what would run and returns None.
+  py::object run(const Plan& plan, int n_threads);
+
+ private:
+  py::object explain(const Plan& plan, int n_threads) const;
+
+  const char* op_;
+  Accept accept_;
+  bool is_in_place_ = false;
+  std::array<ArrayArg, kMaxArrays> arrays_;
+  std::array<const char*, kMaxArrays> names_{};
+  std::array<const void*, kMaxArrays> pointers_{};
+  ArrayArg out_;
+};
+
+}  // namespace swath::python

@@ -1,0 +1,22 @@
+// The private module swath._core. Each bind_* function lives in the file of its name.
+#include "bindings.h"
+#include "numpy_api.h"
+
+#include <swath/registry.h>
+
+PYBIND11_MODULE(_core, m, pybind11::mod_gil_not_used()) {
+  using namespace swath::python;
+  if (!import_numpy()) throw pybind11::error_already_set();
+  m.doc() = "Private: the compiled part of swath. Use the functions of the package.";
+  m.attr("__version__") = swath::version();
+  bind_errors(m);
+  bind_buffer(m);
+  bind_executor(m);
+  bind_registry(m);
+  bind_explain(m);
+  bind_sliding_conv(m);
+  bind_conv_transpose(m);
+  bind_pooling(m);
+  bind_space_to_depth(m);
+  bind_plan(m);
+}

@@ -1,0 +1,50 @@
+#include <swath/ops/sliding_conv.h>
+
+#include "arguments.h"
+#include "bindings.h"
+#include "call.h"
+
+namespace swath::python {
+namespace {
+
+constexpr const char* kNames[] = {"conv_transpose1d", "conv_transpose2d", "conv_transpose3d"};
+
+/// The padding of an adjoint takes away from its output; the rules by name speak of inputs.
+Padding read_given_padding(py::handle object, int ndim, ArgName name) {
+  if (PyUnicode_Check(object.ptr())) refuse(name, object, "integers or pairs of them");
+  return read_padding(object, ndim, name);
+}
+
+py::object conv_transpose(int ndim, py::handle x, py::handle weight, py::handle bias,
+                          py::handle stride, py::handle padding, py::handle dilation,
+                          py::handle groups, py::handle output_padding, py::handle layout,
+                          py::handle out, py::handle threads) {
+  const char* op = kNames[ndim - 1];
+  Call call(op);
+  const TensorDesc& x_desc = call.input(kConvX, x, "x");
+  const TensorDesc& weight_desc = call.input(kConvWeight, weight, "weight");
+  const TensorDesc* bias_desc = call.optional_input(kConvBias, bias, "bias");
+  ConvTransposeParams p;
+  p.ndim = ndim;
+  p.op = op;
+  p.stride = read_extents(stride, ndim, {op, "stride"});
+  p.dilation = read_extents(dilation, ndim, {op, "dilation"});
+  p.padding = read_given_padding(padding, ndim, {op, "padding"});
+  p.output_padding = read_extents(output_padding, ndim, {op, "output_padding"});
+  p.groups = read_int(groups, {op, "groups"});
+  p.layout = read_layout(layout, op);
+  const int n_threads = read_threads(threads, {op, "threads"});
+  call.out(out);
+  return call.run(plan_conv_transpose(x_desc, weight_desc, bias_desc, p, call.options()), n_threads);
+}
+
+}  // namespace
+
+void bind_conv_transpose(py::module_& m) {
+  m.def("conv_transpose", &conv_transpose, py::arg("ndim"), py::arg("x"), py::arg("weight"),
+        py::arg("bias"), py::arg("stride"), py::arg("padding"), py::arg("dilation"),
+        py::arg("groups"), py::arg("output_padding"), py::arg("layout"), py::arg("out"),
+        py::arg("threads"), py::pos_only());
+}
+
+}  // namespace swath::python

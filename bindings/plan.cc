@@ -1,0 +1,178 @@
+#include "plan.h"
+
+#include <pybind11/stl.h>
+
+#include <algorithm>
+
+#include <swath/executor.h>
+
+#include "bindings.h"
+#include "core/format.h"
+#include "executor.h"
+#include "explain.h"
+#include "registry.h"
+
+namespace swath::python {
+namespace {
+
+constexpr const char* kNames[] = {"Conv1d", "Conv2d", "Conv3d"};
+
+bool same(const TensorDesc& a, const TensorDesc& b) noexcept {
+  if (a.rank != b.rank || a.dtype != b.dtype || !(a.device == b.device)) return false;
+  return std::equal(a.shape.begin(), a.shape.begin() + a.rank, b.shape.begin()) &&
+         std::equal(a.strides.begin(), a.strides.begin() + a.rank, b.strides.begin());
+}
+
+bool same(const std::optional<TensorDesc>& a, const TensorDesc* b) noexcept {
+  return a ? b != nullptr && same(*a, *b) : b == nullptr;
+}
+
+std::optional<TensorDesc> to_optional(const TensorDesc* d) {
+  return d != nullptr ? std::optional(*d) : std::nullopt;
+}
+
+const TensorDesc* desc_of(const std::optional<Buffer>& b) { return b ? &b->desc : nullptr; }
+
+int threads_now(int own_limit) {
+  const int limit = combined_thread_limit(own_limit);
+  return limit > 0 ? std::min(limit, num_threads()) : num_threads();
+}
+
+}  // namespace
+
+std::optional<Plan> PlanCache::find(const Key& key) const {
+  const std::lock_guard lock(mutex_);
+  for (const Entry& e : entries_) {
+    if (e.is_in_place == key.is_in_place && same(e.x, *key.x) && same(e.residual, key.residual) &&
+        same(e.out, key.out)) {
+      return e.plan;
+    }
+  }
+  return std::nullopt;
+}
+
+void PlanCache::insert(const Key& key, const Plan& plan) {
+  Entry entry{*key.x, to_optional(key.residual), to_optional(key.out), key.is_in_place, plan};
+  const std::lock_guard lock(mutex_);
+  if (entries_.size() < kCapacity) {
+    entries_.push_back(std::move(entry));
+    return;
+  }
+  entries_[next_] = std::move(entry);
+  next_ = (next_ + 1) % kCapacity;
+}
+
+ConvPlan::ConvPlan(int ndim, py::handle weight, py::handle bias, const ConvOptions& options,
+                   py::handle scale, py::handle shift)
+    : op_(kNames[ndim - 1]), settings_(read_conv_settings(ndim, op_, options)) {
+  weight_ = copy_constant(weight, "weight");
+  bias_ = copy_constant(bias, "bias");
+  scale_ = copy_constant(scale, "scale");
+  shift_ = copy_constant(shift, "shift");
+}
+
+ConvPlan::Constant ConvPlan::copy_constant(py::handle object, const char* arg) const {
+  if (object.is_none() && std::string_view(arg) != "weight") return std::nullopt;
+  ArrayArg array;
+  read_array(object, {op_, arg}, Accept::floats, array);
+  return Buffer(array.view);
+}
+
+Plan ConvPlan::make_plan(const TensorDesc& x, const TensorDesc* residual,
+                         const PlanOptions& options) const {
+  return plan_sliding_conv(x, weight_->desc, desc_of(bias_), desc_of(scale_), desc_of(shift_),
+                           residual, settings_.params, options);
+}
+
+void ConvPlan::set_constants(Call& call) const {
+  const std::pair<int, const Constant*> slots[] = {{kConvWeight, &weight_},
+                                                   {kConvBias, &bias_},
+                                                   {kConvScale, &scale_},
+                                                   {kConvShift, &shift_}};
+  for (const auto& [slot, constant] : slots) {
+    if (*constant) call.constant(slot, **constant);
+  }
+}
+
+Plan ConvPlan::packed_plan(Call& call, const TensorDesc& x, const TensorDesc* residual) const {
+  const PlanOptions options = call.options();
+  const bool is_cached = !is_kernel_forced() && !is_explaining();
+  const PlanCache::Key key{&x, residual, options.out, options.in_place};
+  if (is_cached) {
+    if (std::optional<Plan> known = cache_.find(key)) return *std::move(known);
+  }
+  const Plan plan = make_plan(x, residual, options).prepack(call.pointers());
+  if (is_cached) cache_.insert(key, plan);
+  return plan;
+}
+
+py::object ConvPlan::run(py::handle x, py::handle residual, py::handle out,
+                         py::handle threads) const {
+  Call call(op_);
+  const TensorDesc& x_desc = call.input(kConvX, x, "x");
+  const TensorDesc* residual_desc = call.optional_input(kConvResidual, residual, "residual");
+  set_constants(call);
+  const int n_threads = read_threads(threads, {op_, "threads"});
+  call.out(out, settings_.params.has_channels ? OutMayBeX::yes : OutMayBeX::no);
+  const Plan plan = packed_plan(call, x_desc, residual_desc);
+  return call.run(plan, n_threads > 0 ? n_threads : settings_.n_threads);
+}
+
+Plan ConvPlan::plan_for(const std::vector<int64_t>& shape) const {
+  check_extents({op_, "shape"}, static_cast<int64_t>(shape.size()), shape.data());
+  if (std::any_of(shape.begin(), shape.end(), [](int64_t n) { return n < 0; })) {
+    throw Error(ErrorCode::shape, op_, "shape", "shape has a negative extent");
+  }
+  const TensorDesc x =
+      contiguous_desc(weight_->desc.dtype, shape.data(), static_cast<int>(shape.size()));
+  return make_plan(x, nullptr, {});
+}
+
+py::dict ConvPlan::arrays() const {
+  const std::pair<const char*, const Constant*> all[] = {
+      {"weight", &weight_}, {"bias", &bias_}, {"scale", &scale_}, {"shift", &shift_}};
+  py::dict result;
+  for (const auto& [name, constant] : all) {
+    result[name] = *constant ? py::cast(**constant) : py::object(py::none());
+  }
+  return result;
+}
+
+void bind_plan(py::module_& m) {
+  const auto make = [](int ndim, py::handle weight, py::handle bias, py::handle stride,
+                       py::handle padding, py::handle dilation, py::handle groups,
+                       py::handle padding_mode, py::handle layout, py::handle channels,
+                       py::handle passthrough, py::handle activation, py::handle scale,
+                       py::handle shift, py::handle residual_order, py::handle threads) {
+    const ConvOptions options{stride,   padding,     dilation,   groups,         padding_mode, layout,
+                              channels, passthrough, activation, residual_order, threads};
+    return std::make_unique<ConvPlan>(ndim, weight, bias, options, scale, shift);
+  };
+  py::class_<ConvPlan>(m, "ConvPlan")
+      .def(py::init(make), py::arg("ndim"), py::arg("weight"), py::arg("bias"), py::arg("stride"),
+           py::arg("padding"), py::arg("dilation"), py::arg("groups"), py::arg("padding_mode"),
+           py::arg("layout"), py::arg("channels"), py::arg("passthrough"), py::arg("activation"),
+           py::arg("scale"), py::arg("shift"), py::arg("residual_order"), py::arg("threads"),
+           py::pos_only())
+      .def("__call__", &ConvPlan::run, py::arg("x"), py::kw_only(),
+           py::arg("residual") = py::none(), py::arg("out") = py::none(),
+           py::arg("threads") = py::none(), "Convolves x (N, C, *spatial); residual has y's shape.")
+      .def("workspace_bytes",
+           [](const ConvPlan& self, const std::vector<int64_t>& shape) {
+             return self.plan_for(shape).workspace_bytes(threads_now(0));
+           },
+           py::arg("shape"), "Scratch memory of one call on an x of this shape.")
+      .def("flops",
+           [](const ConvPlan& self, const std::vector<int64_t>& shape) {
+             return self.plan_for(shape).flops();
+           },
+           py::arg("shape"), "Floating-point operations of one call on an x of this shape.")
+      .def("bytes",
+           [](const ConvPlan& self, const std::vector<int64_t>& shape) {
+             return self.plan_for(shape).bytes();
+           },
+           py::arg("shape"), "Bytes of all arrays of one call on an x of this shape.")
+      .def("_arrays", &ConvPlan::arrays);
+}
+
+}  // namespace swath::python

@@ -1,0 +1,197 @@
+// y[j] = op over a few rows of vectors: the one inner loop of pooling. Included by *.isa.cc only.
+#pragma once
+
+#include "ops/pooling/problem.h"
+#include "simd/vec.h"
+
+namespace swath {
+namespace SWATH_ISA {
+namespace {
+
+/// Longest run of sequential additions; longer sums are halved, so that rounding errors do not pile up.
+inline constexpr int64_t kSumRun = 128;
+
+template <class A>
+struct SumOp {
+  static constexpr bool kSplitsLongRuns = true;
+  static constexpr A kIdentity = 0;
+  __attribute__((always_inline)) Vec<A> operator()(Vec<A> a, Vec<A> b) const { return a + b; }
+};
+template <class A>
+struct MaxOp {
+  static constexpr bool kSplitsLongRuns = false;
+  static constexpr A kIdentity = -static_cast<A>(__builtin_inf());
+  __attribute__((always_inline)) Vec<A> operator()(Vec<A> a, Vec<A> b) const { return max_nan(a, b); }
+};
+template <class A>
+struct MinOp {
+  static constexpr bool kSplitsLongRuns = false;
+  static constexpr A kIdentity = static_cast<A>(__builtin_inf());
+  __attribute__((always_inline)) Vec<A> operator()(Vec<A> a, Vec<A> b) const { return min_nan(a, b); }
+};
+
+/// How the elements of a row are read: element j is offset(j) after element 0.
+template <class T>
+struct UnitLoad {
+  using Element = T;
+  using Acc = typename AccOf<T>::type;
+  __attribute__((always_inline)) int64_t offset(int64_t j) const { return j; }
+  __attribute__((always_inline)) Vec<Acc> get(const T* p) const { return load_as<Acc>(p); }
+  __attribute__((always_inline)) Vec<Acc> get_n(const T* p, int n) const {
+    return load_as_n<Acc>(p, n);
+  }
+};
+
+/// Stride 2 in scratch memory, of which a few elements past the row may be read.
+template <class A>
+struct EvenLoad {
+  using Element = A;
+  using Acc = A;
+  __attribute__((always_inline)) int64_t offset(int64_t j) const { return 2 * j; }
+  __attribute__((always_inline)) Vec<A> get(const A* p) const { return load_stride2(p); }
+  __attribute__((always_inline)) Vec<A> get_n(const A* p, int) const { return load_stride2(p); }
+};
+
+template <class T>
+struct StridedLoad {
+  using Element = T;
+  using Acc = typename AccOf<T>::type;
+  int64_t stride;
+  __attribute__((always_inline)) int64_t offset(int64_t j) const { return j * stride; }
+  __attribute__((always_inline)) Vec<Acc> get(const T* p) const { return get_n(p, kLanes<Acc>); }
+  __attribute__((always_inline)) Vec<Acc> get_n(const T* p, int n) const {
+    T gathered[kLanes<Acc>];
+    for (int l = 0; l < n; ++l) gathered[l] = p[l * stride];
+    return load_as_n<Acc>(gathered, n);
+  }
+};
+
+/// The last lanes of a row, of which only n may be read.
+template <class Load>
+struct TailLoad {
+  using Element = typename Load::Element;
+  using Acc = typename Load::Acc;
+  Load row;
+  int n;
+  __attribute__((always_inline)) int64_t offset(int64_t) const { return 0; }
+  __attribute__((always_inline)) Vec<Acc> get(const Element* p) const { return row.get_n(p, n); }
+};
+
+/// Rows to be folded: raw, raw + raw_step, ... (n_raw of them) and n_prev intermediate rows.
+template <class T, class A>
+struct Terms {
+  const T* raw = nullptr;
+  int64_t raw_step = 0, n_raw = 0;
+  const A* prev[kMaxPoolPrev];
+  int n_prev = 0;
+};
+
+/// acc[u] = op(acc[u], vector u of each of n rows).
+template <class Op, int kVectors, class Load, class V>
+SWATH_ALWAYS_INLINE void fold_run(Load row, const typename Load::Element* p, int64_t step, int64_t n,
+                                  V (&acc)[kVectors]) {
+  for (int64_t t = 0; t < n; ++t, p += step) {
+#pragma GCC unroll 4
+    for (int u = 0; u < kVectors; ++u) {
+      acc[u] = Op{}(acc[u], row.get(p + row.offset(u * kLanes<typename Load::Acc>)));
+    }
+  }
+}
+
+/// The sum of many rows, by halves. Not inlined: it calls itself.
+template <class Op, int kVectors, class Load, class V>
+__attribute__((noinline)) void fold_long(Load row, const typename Load::Element* p, int64_t step,
+                                         int64_t n, V (&acc)[kVectors]) {
+  if (n <= kSumRun) return fold_run<Op, kVectors>(row, p, step, n, acc);
+  V rest[kVectors];
+  for (V& r : rest) r = set1(Op::kIdentity);
+  fold_long<Op, kVectors>(row, p, step, n / 2, acc);
+  fold_long<Op, kVectors>(row, p + n / 2 * step, step, n - n / 2, rest);
+  for (int u = 0; u < kVectors; ++u) acc[u] = Op{}(acc[u], rest[u]);
+}
+
+template <class Op, int kVectors, class Load, class V>
+SWATH_ALWAYS_INLINE void fold_rows(Load row, const typename Load::Element* p, int64_t step,
+                                   int64_t n, V (&acc)[kVectors]) {
+  for (V& a : acc) a = set1(Op::kIdentity);
+  if (Op::kSplitsLongRuns && n > kSumRun) {
+    fold_long<Op, kVectors>(row, p, step, n, acc);
+  } else {
+    fold_run<Op, kVectors>(row, p, step, n, acc);
+  }
+}
+
+template <class Op, int kVectors, class RawLoad, class PrevLoad, class A>
+SWATH_ALWAYS_INLINE void fold_terms(const Terms<typename RawLoad::Element, A>& terms, RawLoad raw,
+                                    PrevLoad prev, int64_t raw_at, int64_t prev_at,
+                                    Vec<A> (&acc)[kVectors]) {
+  fold_rows<Op, kVectors>(raw, terms.raw + raw_at, terms.raw_step, terms.n_raw, acc);
+  for (int t = 0; t < terms.n_prev; ++t) {
+    fold_run<Op, kVectors>(prev, terms.prev[t] + prev_at, 0, 1, acc);
+  }
+}
+
+/// to[j] = op over all rows of `terms`, for j in [0, len). `to` may be a row that is read from its
+/// own start on.
+template <class Op, class RawLoad, class PrevLoad, class A>
+__attribute__((noinline)) void fold(const Terms<typename RawLoad::Element, A>& terms, RawLoad raw,
+                                    PrevLoad prev, A* to, int64_t len) {
+  constexpr int kLane = kLanes<A>;
+  constexpr int kVectors = std::is_same_v<RawLoad, StridedLoad<typename RawLoad::Element>> ? 1 : 4;
+  int64_t j = 0;
+  for (; kVectors > 1 && j + kVectors * kLane <= len; j += kVectors * kLane) {
+    Vec<A> acc[kVectors];
+    fold_terms<Op>(terms, raw, prev, raw.offset(j), prev.offset(j), acc);
+#pragma GCC unroll 4
+    for (int u = 0; u < kVectors; ++u) store(to + j + u * kLane, acc[u]);
+  }
+  Vec<A> acc[1];
+  for (; j + kLane <= len; j += kLane) {
+    fold_terms<Op>(terms, raw, prev, raw.offset(j), prev.offset(j), acc);
+    store(to + j, acc[0]);
+  }
+  if (j < len) {
+    const int n = static_cast<int>(len - j);
+    fold_terms<Op>(terms, TailLoad<RawLoad>{raw, n}, TailLoad<PrevLoad>{prev, n}, raw.offset(j),
+                   prev.offset(j), acc);
+    store_n(to + j, acc[0], n);
+  }
+}
+
+/// op over n contiguous elements in scratch memory, of which a vector past the end may be read.
+template <class Op, class A>
+SWATH_ALWAYS_INLINE A fold_lanes(const A* p, int64_t n) {
+  constexpr int kLane = kLanes<A>;
+  Vec<A> acc[1];
+  const int64_t n_full = n / kLane;
+  fold_rows<Op, 1>(UnitLoad<A>{}, p, kLane, n_full, acc);
+  const auto is_inside = iota<Bits<A>>() < set1(static_cast<Bits<A>>(n - n_full * kLane));
+  const Vec<A> tail = select(is_inside, load(p + n_full * kLane), set1(Op::kIdentity));
+  return reduce<kLane / 2>(Op{}(acc[0], tail), Op{});
+}
+
+/// y[j stride] = row[j] / divisor, or row[j] / (divisor counts[j]).
+template <class S, class A>
+__attribute__((noinline)) void write_row(const A* row, S* y, int64_t stride, A divisor,
+                                         const A* counts, int64_t len) {
+  for (int64_t j = 0; j < len; j += kLanes<A>) {
+    const int n = static_cast<int>(len - j < kLanes<A> ? len - j : kLanes<A>);
+    Vec<A> v = load_n(row + j, n);
+    if (counts != nullptr) {
+      v /= load(counts + j) * set1(divisor);
+    } else if (divisor != 1) {
+      v /= set1(divisor);
+    }
+    if (stride == 1) {
+      store_as_n(y + j, v, n);
+    } else {
+      S packed[kLanes<A>];
+      store_as(packed, v);
+      for (int l = 0; l < n; ++l) y[(j + l) * stride] = packed[l];
+    }
+  }
+}
+
+}  // namespace
+}  // namespace SWATH_ISA
+}  // namespace swath

@@ -1,0 +1,158 @@
+// describe of pooling and of sliding reductions.
+#include <swath/ops/pooling.h>
+
+#include <algorithm>
+#include <memory>
+
+#include "core/format.h"
+#include "core/operator.h"
+#include "ops/common/geometry.h"
+#include "ops/pooling/roles.h"
+
+namespace swath {
+namespace {
+
+// What one thread does per second, for deciding about threads and the GIL; orders of magnitude.
+constexpr double kBytesPerSecond = 8e9;
+
+void check_floating(const CallSite& site, const TensorDesc& x) {
+  if (is_floating(x.dtype)) return;
+  site.fail(ErrorCode::dtype, "x",
+            format("x is {}, needed is f32, f64, f16 or bf16", name_of(x.dtype)));
+}
+
+/// A window without an element has no maximum, and no mean of the elements inside.
+void check_no_empty_window(const CallSite& site, int axis, const PoolAxis& a) {
+  const bool has_wide_gaps = a.dilation > a.in;  // only then can a window straddle the array
+  const int64_t step = has_wide_gaps ? 1 : std::max<int64_t>(1, a.out - 1);
+  for (int64_t p = 0; p < a.out; p += step) {
+    if (a.n_inside(p) > 0) continue;
+    site.fail(ErrorCode::param, "padding",
+              format("padding leaves window {} on spatial axis {} without an element, needed is at "
+                     "least one (length {}, window {}, dilation {})",
+                     p, axis, a.in, a.window, a.dilation));
+  }
+}
+
+/// Drops the taps at both ends that no output sees inside the array.
+void trim_window(PoolAxis& a) {
+  const int64_t last_start = (a.out - 1) * a.stride - a.pad;
+  if (last_start < 0) {
+    const int64_t n = std::min((-last_start + a.dilation - 1) / a.dilation, a.window - 1);
+    a.pad -= n * a.dilation;
+    a.window -= n;
+  }
+  const int64_t n_useful = (a.in + a.pad + a.dilation - 1) / a.dilation;
+  a.window = std::max<int64_t>(1, std::min(a.window, n_useful));
+}
+
+struct Reduction {
+  PoolOp op;
+  bool count_include_pad;
+};
+
+/// `axes` describe x and y; the pooled ones in the caller's order are at `pooled`.
+Plan make_plan(const CallSite& site, const TensorDesc& x, const TensorDesc& y, PoolAxes axes,
+               const std::vector<int>& pooled, const Reduction& reduction,
+               const PlanOptions& options) {
+  auto plan = std::make_shared<PlanImpl>();
+  plan->wants_reasons = options.explain;
+  plan->outputs = {y};
+  plan->bytes = item_bytes(x.dtype) * (x.n_elements() + y.n_elements());
+  double n_taps = 1;
+  for (int i : pooled) n_taps *= static_cast<double>(axes[i].window);
+  plan->flops = static_cast<int64_t>(n_taps * static_cast<double>(y.n_elements()));
+
+  PoolingProblem problem;
+  problem.op = reduction.op;
+  const bool is_mean = reduction.op == PoolOp::mean;
+  problem.divides_by_inside = is_mean && !reduction.count_include_pad;
+  if (is_mean) problem.divisor = n_taps;
+  const bool may_be_empty =
+      reduction.op == PoolOp::sum || (is_mean && reduction.count_include_pad);
+  if (!may_be_empty) {
+    for (size_t i = 0; i < pooled.size(); ++i) {
+      check_no_empty_window(site, static_cast<int>(i), axes[pooled[i]]);
+    }
+  }
+  if (y.n_elements() == 0) return Plan(std::move(plan));
+  for (int i : pooled) trim_window(axes[i]);
+  assign_roles(std::move(axes), problem);
+  plan_steps(problem);
+  choose_blocks(problem, x.dtype == DType::f64 ? 8 : 4);
+  static const Operator& table = find_operator("pooling");
+  add_step(*plan, table, x.dtype, std::make_shared<PoolingProblem>(problem),
+           static_cast<double>(plan->bytes) / kBytesPerSecond, site.op);
+  return Plan(std::move(plan));
+}
+
+PoolAxes plain_axes(const TensorDesc& x) {
+  PoolAxes axes(x.rank);
+  for (int i = 0; i < x.rank; ++i) {
+    axes[i].in = axes[i].out = x.shape[i];
+    axes[i].x_stride = x.strides[i];
+  }
+  return axes;
+}
+
+/// Fills the window of one axis and returns its output length.
+int64_t set_window(const CallSite& site, PoolAxis& a, int axis, const Window& w,
+                   const Padding& padding) {
+  const auto pad = resolve_padding(padding, axis, a.in, w);
+  a.window = w.kernel;
+  a.stride = w.stride;
+  a.dilation = w.dilation;
+  a.pad = pad[0];
+  a.out = output_length(site, axis, a.in, pad, w);
+  return a.out;
+}
+
+void set_output_strides(PoolAxes& axes, const TensorDesc& y) {
+  for (int i = 0; i < y.rank; ++i) axes[i].y_stride = y.strides[i];
+}
+
+}  // namespace
+
+Plan plan_pooling(const TensorDesc& x, const PoolingParams& params, const PlanOptions& options) {
+  const CallSite site{params.name};
+  check_floating(site, x);
+  const AxisMap map = map_axes(site, x, params.ndim, params.layout, "x");
+  check_window(site, params.ndim, params.window, "window", params.stride, params.dilation,
+               params.padding);
+  PoolAxes axes = plain_axes(x);
+  std::array<int64_t, kMaxRank> shape = x.shape;
+  std::vector<int> pooled;
+  for (int i = 0; i < params.ndim; ++i) {
+    const int at = map.spatial[i];
+    shape[at] = set_window(site, axes[at], i,
+                           {params.window[i], params.stride[i], params.dilation[i]},
+                           params.padding);
+    pooled.push_back(at);
+  }
+  const TensorDesc y = output_desc(site, x, shape.data(), x.rank, options.out);
+  set_output_strides(axes, y);
+  return make_plan(site, x, y, std::move(axes), pooled, {params.op, params.count_include_pad},
+                   options);
+}
+
+Plan plan_sliding_reduce(const TensorDesc& x, int axis, int64_t window, PoolOp op,
+                         const Padding& padding, const PlanOptions& options) {
+  static const std::string name = "sliding_reduce";
+  const CallSite site{name};
+  check_floating(site, x);
+  if (x.rank == 0) site.fail(ErrorCode::shape, "x", "x has no axes, needed is at least one");
+  if (axis < -x.rank || axis >= x.rank) {
+    site.fail(ErrorCode::param, "axis",
+              format("axis is {}, x has {} axes {}", axis, x.rank, shape_text(x)));
+  }
+  if (axis < 0) axis += x.rank;
+  check_window(site, 1, {window, 1, 1}, "window", {1, 1, 1}, {1, 1, 1}, padding);
+  PoolAxes axes = plain_axes(x);
+  std::array<int64_t, kMaxRank> shape = x.shape;
+  shape[axis] = set_window(site, axes[axis], 0, {window, 1, 1}, padding);
+  const TensorDesc y = output_desc(site, x, shape.data(), x.rank, options.out);
+  set_output_strides(axes, y);
+  return make_plan(site, x, y, std::move(axes), {axis}, {op, true}, options);
+}
+
+}  // namespace swath

@@ -1,0 +1,7 @@
+"""Entry point of ``python -m swath``."""
+
+import sys
+
+from swath.cli import main
+
+sys.exit(main())

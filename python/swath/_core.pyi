@@ -1,0 +1,167 @@
+# Checked against the built module by mypy.stubtest.
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, SupportsIndex, type_check_only
+
+from swath._types import Array
+
+__version__: str
+
+class Error(Exception):
+    op: str
+    arg: str
+
+class ShapeError(Error, ValueError): ...
+class DTypeError(Error, TypeError): ...
+class ParamError(Error, ValueError): ...
+class DeviceError(Error, ValueError): ...
+class LayoutError(Error, ValueError): ...
+class UnsupportedError(Error, NotImplementedError): ...
+class OutOfMemoryError(Error, MemoryError): ...
+class DeviceFailure(Error, RuntimeError): ...
+class InternalError(Error, RuntimeError): ...
+
+@type_check_only
+class _Pybind11Type(type): ...
+
+class Buffer(metaclass=_Pybind11Type):
+    def __init__(self, dtype: str, shape: Sequence[SupportsIndex], data: bytes) -> None: ...
+    def __dlpack__(
+        self,
+        *,
+        stream: object = None,
+        max_version: tuple[int, int] | None = None,
+        dl_device: tuple[int, int] | None = None,
+        copy: bool | None = None,
+    ) -> object: ...
+    def __dlpack_device__(self) -> tuple[int, int]: ...
+    def __reduce__(self) -> tuple[Any, ...]: ...
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+    @property
+    def dtype(self) -> str: ...
+
+class ConvPlan(metaclass=_Pybind11Type):
+    def __init__(
+        self,
+        ndim: int,
+        weight: Array,
+        bias: Array | None,
+        stride: object,
+        padding: object,
+        dilation: object,
+        groups: object,
+        padding_mode: object,
+        layout: object,
+        channels: object,
+        passthrough: object,
+        activation: object,
+        scale: Array | None,
+        shift: Array | None,
+        residual_order: object,
+        threads: object,
+        /,
+    ) -> None: ...
+    def __call__(
+        self,
+        x: Array,
+        *,
+        residual: Array | None = None,
+        out: Array | None = None,
+        threads: int | None = None,
+    ) -> Array: ...
+    def workspace_bytes(self, shape: Sequence[SupportsIndex]) -> int: ...
+    def flops(self, shape: Sequence[SupportsIndex]) -> int: ...
+    def bytes(self, shape: Sequence[SupportsIndex]) -> int: ...
+    def _arrays(self) -> dict[str, Buffer | None]: ...
+
+def as_numpy(array: Array) -> Any: ...
+def conv(
+    ndim: int,
+    x: Array,
+    weight: Array,
+    bias: Array | None,
+    stride: object,
+    padding: object,
+    dilation: object,
+    groups: object,
+    padding_mode: object,
+    layout: object,
+    channels: object,
+    passthrough: object,
+    activation: object,
+    scale: Array | None,
+    shift: Array | None,
+    residual: Array | None,
+    residual_order: object,
+    out: Array | None,
+    threads: object,
+    /,
+) -> Array: ...
+def conv_transpose(
+    ndim: int,
+    x: Array,
+    weight: Array,
+    bias: Array | None,
+    stride: object,
+    padding: object,
+    dilation: object,
+    groups: object,
+    output_padding: object,
+    layout: object,
+    out: Array | None,
+    threads: object,
+    /,
+) -> Array: ...
+def avg_pool(
+    ndim: int,
+    x: Array,
+    window: object,
+    stride: object,
+    padding: object,
+    dilation: object,
+    count_include_pad: object,
+    layout: object,
+    out: Array | None,
+    threads: object,
+    /,
+) -> Array: ...
+def max_pool(
+    ndim: int,
+    x: Array,
+    window: object,
+    stride: object,
+    padding: object,
+    dilation: object,
+    layout: object,
+    out: Array | None,
+    threads: object,
+    /,
+) -> Array: ...
+def sliding_reduce(
+    x: Array,
+    window: object,
+    axis: object,
+    op: object,
+    padding: object,
+    out: Array | None,
+    threads: object,
+    /,
+) -> Array: ...
+def space_to_depth(
+    x: Array, block: object, order: object, layout: object, out: Array | None, threads: object, /
+) -> Array: ...
+def depth_to_space(
+    x: Array, block: object, order: object, layout: object, out: Array | None, threads: object, /
+) -> Array: ...
+def explain(
+    fn: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]
+) -> dict[str, Any]: ...
+def set_num_threads(n: int) -> None: ...
+def get_num_threads() -> int: ...
+def check_threads(n: int) -> int: ...
+def set_thread_limit(n: int) -> int: ...
+def operators() -> list[str]: ...
+def kernels(op: str) -> list[str]: ...
+def force_kernel(name: str) -> str: ...
+def cpu() -> dict[str, Any]: ...
+def build() -> dict[str, Any]: ...

@@ -1,0 +1,25 @@
+"""Types of arguments that many functions share."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal, TypeAlias
+
+Array: TypeAlias = Any
+"""NumPy, any object with ``__dlpack__``, or what ``numpy.asarray`` understands."""
+
+Ints: TypeAlias = int | Sequence[int]
+"""One for all spatial axes, or one per axis."""
+
+Padding: TypeAlias = int | str | Sequence[int] | Sequence[Sequence[int]]
+"""A number, one per axis, ``(before, after)`` per axis, or the name of a rule."""
+
+Activation: TypeAlias = str | tuple[str, float] | None
+"""None, a name or ``(name, value)``."""
+
+Layout: TypeAlias = Literal["channels_first", "channels_last"]
+PaddingMode: TypeAlias = Literal["zeros", "reflect", "replicate", "circular", "partial"]
+PassThrough: TypeAlias = Literal["copy", "none"]
+ResidualOrder: TypeAlias = Literal["after", "before"]
+BlockOrder: TypeAlias = Literal["torch", "tf", "spd"]
+Reduction: TypeAlias = Literal["sum", "mean", "max", "min"]

@@ -1,0 +1,127 @@
+"""Every wrong call raises its class, names function and argument, and leaves `out` alone."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import numpy as np
+import pytest
+
+import swath
+from bad_calls import BAD_CALLS, BadCall, ones
+from support import require
+
+BUILTIN = {
+    "ShapeError": ValueError,
+    "DTypeError": TypeError,
+    "ParamError": ValueError,
+    "DeviceError": ValueError,
+    "LayoutError": ValueError,
+    "UnsupportedError": NotImplementedError,
+    "OutOfMemoryError": MemoryError,
+    "DeviceFailure": RuntimeError,
+    "InternalError": RuntimeError,
+}
+
+
+@pytest.mark.parametrize(("name", "base"), BUILTIN.items())
+def test_error_classes_are_also_builtin_ones(name: str, base: type[Exception]) -> None:
+    assert issubclass(getattr(swath, name), base)
+    assert issubclass(getattr(swath, name), swath.Error)
+
+
+@pytest.mark.parametrize("bad", BAD_CALLS, ids=str)
+def test_bad_call_raises_its_class(bad: BadCall) -> None:
+    args, kwargs = bad.call()
+    with pytest.raises(getattr(swath, bad.error)) as caught:
+        getattr(swath, bad.function)(*args, **kwargs)
+    text = str(caught.value)
+    assert text.startswith(f"{bad.function}: "), text
+    assert re.search(rf"\b{bad.arg}\b", text), text
+    assert caught.value.op == bad.function
+    assert caught.value.arg == bad.arg
+
+
+@pytest.mark.parametrize("bad", [b for b in BAD_CALLS if "out" not in b.call()[1]], ids=str)
+def test_out_is_untouched_after_an_error(bad: BadCall) -> None:
+    args, kwargs = bad.call()
+    out = np.full((2, 4, 7, 7), 77, np.float32)
+    with pytest.raises(swath.Error):
+        getattr(swath, bad.function)(*args, **kwargs, out=out)
+    assert (out == 77).all()
+
+
+def test_the_table_is_long_enough_and_its_ids_are_unique() -> None:
+    assert len(BAD_CALLS) >= 70
+    assert len({b.id for b in BAD_CALLS}) == len(BAD_CALLS)
+
+
+def test_message_says_what_was_found_and_what_is_needed() -> None:
+    with pytest.raises(swath.ShapeError, match=r"^conv2d: weight has 3 input channels, x has 8"):
+        swath.conv2d(ones(2, 8, 9, 9), ones(4, 3, 3, 3))
+
+
+def test_uint8_message_says_how_to_convert() -> None:
+    with pytest.raises(swath.DTypeError, match=r"astype|float32"):
+        swath.conv2d(ones(1, 1, 9, 9, dtype=np.uint8), ones(1, 1, 3, 3))
+
+
+def test_mistyped_keywords_are_type_errors() -> None:
+    with pytest.raises(TypeError, match="paddng"):
+        swath.conv2d(ones(1, 1, 9, 9), ones(1, 1, 3, 3), paddng=1)
+    with pytest.raises(TypeError):
+        swath.conv2d(ones(1, 1, 9, 9))
+    with pytest.raises(TypeError):
+        swath.conv2d(ones(1, 1, 9, 9), ones(1, 1, 3, 3), None, 2)
+
+
+class _OnGpu:
+    """Claims to live on a CUDA device that this build cannot read."""
+
+    def __dlpack__(self, **kwargs: Any) -> Any:
+        raise AssertionError(f"must not be asked for its data ({sorted(kwargs)})")
+
+    def __dlpack_device__(self) -> tuple[int, int]:
+        return (2, 0)
+
+
+def test_an_array_on_another_device_is_a_device_error() -> None:
+    with pytest.raises(swath.DeviceError, match=r"conv2d: .*x\b") as caught:
+        swath.conv2d(_OnGpu(), ones(1, 1, 3, 3))
+    assert caught.value.arg == "x"
+    with pytest.raises(swath.DeviceError, match="weight"):
+        swath.conv2d(ones(1, 1, 9, 9), _OnGpu())
+
+
+def test_torch_meta_and_grad_tensors_are_named_errors() -> None:
+    torch = require("torch")
+    w = torch.ones(1, 1, 3, 3)
+    with pytest.raises((swath.Error, BufferError, ValueError, RuntimeError)):
+        swath.conv2d(torch.ones(1, 1, 9, 9, device="meta"), w)
+    with pytest.raises((swath.Error, BufferError, RuntimeError)):
+        swath.conv2d(torch.ones(1, 1, 9, 9, requires_grad=True), w)
+
+
+def test_sizes_that_overflow_are_errors_not_crashes() -> None:
+    x = np.broadcast_to(np.float32(1), (2**31, 2**20, 1, 8))
+    with pytest.raises((swath.Error, MemoryError)):
+        swath.conv2d(x, ones(1, 2**20 % 7 + 1, 1, 1), padding=2**40)
+    small = ones(1, 1, 4, 4)
+    with pytest.raises((swath.Error, MemoryError)):
+        swath.conv2d(small, ones(1, 1, 3, 3), padding=2**33)
+
+
+def test_plans_check_their_arguments_at_once() -> None:
+    with pytest.raises(swath.ParamError, match="stride"):
+        swath.Conv2d(ones(4, 3, 3, 3), stride=0)
+    with pytest.raises(swath.ShapeError, match="bias"):
+        swath.Conv2d(ones(4, 3, 3, 3), ones(3))
+    with pytest.raises(swath.ParamError, match="groups"):
+        swath.Conv2d(ones(4, 3, 3, 3), groups=3)
+
+
+@pytest.mark.parametrize("n", [0, -1, 1.5, "two", None])
+def test_thread_counts_are_checked(n: Any) -> None:
+    with pytest.raises((swath.Error, TypeError)):
+        swath.set_num_threads(n)
