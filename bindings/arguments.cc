@@ -200,9 +200,8 @@ Dilation read_dilation(py::handle object, int ndim, ArgName name) {
                   PyArray_DIM(given, 1), ndim));
   }
   // NPY_ARRAY_FORCECAST: uint64 too; what it wraps is negative and refused by describe
-  const py::object array = py::reinterpret_steal<py::object>(
-      PyArray_FromArray(given, PyArray_DescrFromType(NPY_INT64),
-                        NPY_ARRAY_CARRAY_RO | NPY_ARRAY_FORCECAST));
+  const py::object array = py::reinterpret_steal<py::object>(PyArray_FromArray(
+      given, PyArray_DescrFromType(NPY_INT64), NPY_ARRAY_CARRAY_RO | NPY_ARRAY_FORCECAST));
   if (!array) throw py::error_already_set();
   const auto* values = static_cast<const int64_t*>(PyArray_DATA(as_ndarray(array.ptr())));
   dilation.n_rows = PyArray_DIM(given, 0);

@@ -1,5 +1,6 @@
-// Python arguments that are not arrays -> the operators' parameter types. What cannot be read at all
-// is refused here, by name; what it must fit together with is checked by the operator's describe.
+// Python arguments that are not arrays -> the operators' parameter types. What cannot be read at
+// all is refused here, by name; what it must fit together with is checked by the operator's
+// describe.
 #pragma once
 
 #include <pybind11/pybind11.h>

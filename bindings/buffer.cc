@@ -4,6 +4,7 @@
 #include <cstring>
 #include <new>
 #include <optional>
+#include <string_view>
 
 #include <swath/error.h>
 
@@ -46,8 +47,12 @@ void copy_axis(const TensorView& source, int axis, int64_t item, const std::byte
   }
 }
 
-dlpack::DataType dlpack_dtype(DType dtype) noexcept {
+dlpack::DataType dlpack_dtype(DType dtype, uint8_t kind) noexcept {
   const auto bits = static_cast<uint8_t>(8 * item_bytes(dtype));
+  static constexpr std::string_view kLetters = dlpack::kKindLetters;
+  if (const size_t code = kLetters.find(static_cast<char>(kind)); code < kLetters.size()) {
+    return {static_cast<uint8_t>(code), bits, 1};
+  }
   switch (dtype) {
     case DType::bf16:
       return {dlpack::kBfloat, bits, 1};
@@ -72,9 +77,13 @@ struct Exported {
   explicit Exported(const Buffer& source) : buffer(source) {
     managed.manager = this;
     managed.deleter = [](Managed* m) { delete static_cast<Exported*>(m->manager); };
-    managed.tensor = {buffer.memory.get(), {dlpack::kCpu, 0},         buffer.desc.rank,
-                      dlpack_dtype(buffer.desc.dtype), buffer.desc.shape.data(),
-                      buffer.desc.strides.data(),      0};
+    managed.tensor = {buffer.memory.get(),
+                      {dlpack::kCpu, 0},
+                      buffer.desc.rank,
+                      dlpack_dtype(buffer.desc.dtype, buffer.kind),
+                      buffer.desc.shape.data(),
+                      buffer.desc.strides.data(),
+                      0};
   }
 };
 
@@ -126,7 +135,8 @@ py::tuple shape_of(const Buffer& buffer) {
 }
 
 /// The inverse of pickling: dtype's short name, shape, bytes.
-Buffer from_bytes(const std::string& dtype, const std::vector<int64_t>& shape, const py::bytes& data) {
+Buffer from_bytes(const std::string& dtype, const std::vector<int64_t>& shape,
+                  const py::bytes& data) {
   static constexpr std::pair<const char*, DType> kNames[] = {
 #define SWATH_DTYPE(name, bytes) {#name, DType::name},
 #include <swath/dtypes.def>
@@ -157,8 +167,7 @@ py::object as_numpy(py::handle object) {
   npy_intp shape[kMaxRank];
   for (int i = 0; i < copy.desc.rank; ++i) shape[i] = copy.desc.shape[i];
   const DType dtype = copy.desc.dtype;
-  const int type =
-      dtype == DType::f64 ? NPY_DOUBLE : dtype == DType::f16 ? NPY_HALF : NPY_FLOAT;
+  const int type = dtype == DType::f64 ? NPY_DOUBLE : dtype == DType::f16 ? NPY_HALF : NPY_FLOAT;
   PyObject* made = PyArray_SimpleNew(copy.desc.rank, shape, type);
   if (made == nullptr) throw py::error_already_set();
   py::object result = py::reinterpret_steal<py::object>(made);
@@ -176,7 +185,8 @@ py::object as_numpy(py::handle object) {
 
 }  // namespace
 
-Buffer::Buffer(const TensorDesc& d) : desc(contiguous_desc(d.dtype, d.shape.data(), d.rank)) {
+Buffer::Buffer(const TensorDesc& d, uint8_t element_kind)
+    : desc(contiguous_desc(d.dtype, d.shape.data(), d.rank)), kind(element_kind) {
   memory = allocate(n_bytes());
 }
 

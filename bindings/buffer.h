@@ -15,9 +15,11 @@ namespace py = pybind11;
 struct Buffer {
   std::shared_ptr<std::byte[]> memory;
   TensorDesc desc;
+  uint8_t kind =
+      0;  // as ArrayArg::kind: what the elements are where `desc.dtype` only says their size
 
   /// Uninitialised. Aligned as jax wants it to take the memory without a copy.
-  explicit Buffer(const TensorDesc& shape_and_dtype);
+  explicit Buffer(const TensorDesc& shape_and_dtype, uint8_t kind = 0);
   /// A copy of a view's elements.
   explicit Buffer(const TensorView& source);
 

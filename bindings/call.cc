@@ -1,5 +1,8 @@
 #include "call.h"
 
+#include <chrono>
+#include <thread>
+
 #include "core/format.h"
 #include "executor.h"
 #include "explain.h"
@@ -15,7 +18,15 @@ class MaybeReleaseGil {
   explicit MaybeReleaseGil(bool is_long) : state_(is_long ? PyEval_SaveThread() : nullptr) {}
   MaybeReleaseGil(const MaybeReleaseGil&) = delete;
   ~MaybeReleaseGil() {
-    if (state_ != nullptr) PyEval_RestoreThread(state_);
+    if (state_ == nullptr) return;
+    try {
+      PyEval_RestoreThread(state_);
+    } catch (...) {
+      // The interpreter is shutting down and ends this daemon thread by unwinding its stack, which
+      // would release Python objects without the GIL. Waiting for the process to end is what
+      // CPython itself does from 3.14 on.
+      for (;;) std::this_thread::sleep_for(std::chrono::hours(1));
+    }
   }
 
  private:

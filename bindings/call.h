@@ -1,5 +1,5 @@
-// One call of an operator from Python: arrays in, plan, run, array out. The operators' bindings fill
-// one of these and hand it a plan; all rules that hold for every operator are here.
+// One call of an operator from Python: arrays in, plan, run, array out. The operators' bindings
+// fill one of these and hand it a plan; all rules that hold for every operator are here.
 #pragma once
 
 #include <array>

@@ -51,12 +51,12 @@ void bind_errors(py::module_& m) {
       "swath.Error", "Base of all errors of swath; .op and .arg name the function and argument.",
       py::reinterpret_borrow<py::object>(PyExc_Exception));
   m.attr("Error") = base;
-#define SWATH_ERROR(code, python_class, python_base)                                        \
-  {                                                                                         \
-    const py::handle builtin = PyExc_##python_base;                                         \
+#define SWATH_ERROR(code, python_class, python_base)                                             \
+  {                                                                                              \
+    const py::handle builtin = PyExc_##python_base;                                              \
     py::object cls = make_class("swath." #python_class, nullptr, py::make_tuple(base, builtin)); \
-    m.attr(#python_class) = cls;                                                            \
-    g_classes[static_cast<size_t>(ErrorCode::code)] = cls.release().ptr();                  \
+    m.attr(#python_class) = cls;                                                                 \
+    g_classes[static_cast<size_t>(ErrorCode::code)] = cls.release().ptr();                       \
   }
 #include <swath/errors.def>
 #undef SWATH_ERROR

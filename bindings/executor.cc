@@ -27,12 +27,19 @@ int combined_thread_limit(int n_threads) noexcept {
 }
 
 void bind_executor(py::module_& m) {
-  m.def("set_num_threads", [](py::handle n) {
-    set_num_threads(static_cast<int>(read_int(n, {"set_num_threads", "n"})));
-  }, py::arg("n"));
+  m.def(
+      "set_num_threads",
+      [](py::handle n) {
+        set_num_threads(static_cast<int>(read_int(n, {"set_num_threads", "n"})));
+      },
+      py::arg("n"));
   m.def("get_num_threads", &num_threads);
-  m.def("check_threads", [](py::handle n) { return read_threads(n, {"num_threads", "n"}); },
-        py::arg("n"));
+  m.def(
+      "check_threads",
+      [](py::handle n) {
+        return read_threads(n, {"num_threads", "n"});
+      },
+      py::arg("n"));
   m.def("set_thread_limit", &set_thread_limit, py::arg("n"));
 }
 

@@ -60,8 +60,8 @@ void record_explanation(const char* op, const Plan& plan, std::vector<std::strin
                         int n_threads) {
   if (t_slot->has_value()) return;  // the first call counts
   const int n = n_threads > 0 ? std::min(n_threads, num_threads()) : num_threads();
-  *t_slot = Explanation{op, plan.kernel(), plan.candidates(), std::move(copies), plan.flops(),
-                        plan.bytes(), plan.workspace_bytes(n)};
+  *t_slot = Explanation{op,           plan.kernel(), plan.candidates(),      std::move(copies),
+                        plan.flops(), plan.bytes(),  plan.workspace_bytes(n)};
 }
 
 void bind_explain(py::module_& m) {

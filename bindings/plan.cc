@@ -3,6 +3,7 @@
 #include <pybind11/stl.h>
 
 #include <algorithm>
+#include <cstdlib>
 
 #include <swath/executor.h>
 
@@ -32,11 +33,6 @@ std::optional<TensorDesc> to_optional(const TensorDesc* d) {
 }
 
 const TensorDesc* desc_of(const std::optional<Buffer>& b) { return b ? &b->desc : nullptr; }
-
-int threads_now(int own_limit) {
-  const int limit = combined_thread_limit(own_limit);
-  return limit > 0 ? std::min(limit, num_threads()) : num_threads();
-}
 
 }  // namespace
 
@@ -69,6 +65,46 @@ ConvPlan::ConvPlan(int ndim, py::handle weight, py::handle bias, const ConvOptio
   bias_ = copy_constant(bias, "bias");
   scale_ = copy_constant(scale, "scale");
   shift_ = copy_constant(shift, "shift");
+  check_constants();
+}
+
+void ConvPlan::check_constants() const {
+  const SlidingConvParams& p = settings_.params;
+  const TensorDesc& w = weight_->desc;
+  const bool has_kernel = w.rank == p.ndim + 2;
+  constexpr int64_t kMaxProbe = 1 << 15;  // beyond, the shape arithmetic is left to the call
+  // an empty batch of images that are large enough for any window and padding
+  TensorDesc x;
+  x.dtype = w.dtype;
+  x.rank = p.ndim + 2;
+  const int first = p.layout == Layout::channels_first ? 2 : 1;
+  for (int i = 0; i < p.ndim; ++i) {
+    int64_t dilation = p.dilation[i];
+    for (int64_t row = 0; row < p.n_dilation_rows; ++row) {
+      dilation = std::max(dilation, p.dilation_per_channel[row * p.ndim + i]);
+    }
+    const int64_t kernel = has_kernel ? w.shape[2 + i] : 1;
+    const int64_t padding = p.padding.pairs[i][0] + p.padding.pairs[i][1];
+    if (kernel > kMaxProbe || dilation > kMaxProbe || std::abs(padding) > kMaxProbe) return;
+    x.shape[first + i] = kernel * std::max<int64_t>(dilation, 1) + std::abs(padding) + 1;
+    if (x.shape[first + i] > kMaxProbe) return;
+  }
+  int64_t& n_channels = x.shape[p.layout == Layout::channels_first ? 1 : x.rank - 1];
+  if (p.has_channels) {
+    n_channels = std::max<int64_t>({p.channels[0], p.channels[1], 0});
+  } else {
+    const int64_t per_group = has_kernel ? w.shape[1] : 0;
+    if (std::abs(p.groups) > kMaxProbe || per_group > kMaxProbe) return;
+    n_channels = per_group * std::max<int64_t>(p.groups, 0);
+  }
+  try {
+    make_plan(x, nullptr, {});
+  } catch (const Error& e) {
+    // Dilations per channel may give equal lengths for some x and not for this one.
+    const bool depends_on_x = has_kernel && p.n_dilation_rows > 0 &&
+                              p.n_dilation_rows == w.shape[0] && e.arg() == "dilation";
+    if (!depends_on_x) throw;
+  }
 }
 
 ConvPlan::Constant ConvPlan::copy_constant(py::handle object, const char* arg) const {
@@ -85,10 +121,8 @@ Plan ConvPlan::make_plan(const TensorDesc& x, const TensorDesc* residual,
 }
 
 void ConvPlan::set_constants(Call& call) const {
-  const std::pair<int, const Constant*> slots[] = {{kConvWeight, &weight_},
-                                                   {kConvBias, &bias_},
-                                                   {kConvScale, &scale_},
-                                                   {kConvShift, &shift_}};
+  const std::pair<int, const Constant*> slots[] = {
+      {kConvWeight, &weight_}, {kConvBias, &bias_}, {kConvScale, &scale_}, {kConvShift, &shift_}};
   for (const auto& [slot, constant] : slots) {
     if (*constant) call.constant(slot, **constant);
   }
@@ -118,6 +152,13 @@ py::object ConvPlan::run(py::handle x, py::handle residual, py::handle out,
   return call.run(plan, n_threads > 0 ? n_threads : settings_.n_threads);
 }
 
+size_t ConvPlan::workspace_bytes(const std::vector<int64_t>& shape) const {
+  const int limit = combined_thread_limit(settings_.n_threads);
+  const int n_threads = limit > 0 ? std::min(limit, num_threads()) : num_threads();
+  const Plan plan = plan_for(shape);
+  return plan.workspace_bytes(n_threads) - plan.packed_bytes();
+}
+
 Plan ConvPlan::plan_for(const std::vector<int64_t>& shape) const {
   check_extents({op_, "shape"}, static_cast<int64_t>(shape.size()), shape.data());
   if (std::any_of(shape.begin(), shape.end(), [](int64_t n) { return n < 0; })) {
@@ -144,35 +185,45 @@ void bind_plan(py::module_& m) {
                        py::handle padding_mode, py::handle layout, py::handle channels,
                        py::handle passthrough, py::handle activation, py::handle scale,
                        py::handle shift, py::handle residual_order, py::handle threads) {
-    const ConvOptions options{stride,   padding,     dilation,   groups,         padding_mode, layout,
-                              channels, passthrough, activation, residual_order, threads};
+    const ConvOptions options{stride,       padding,        dilation, groups,
+                              padding_mode, layout,         channels, passthrough,
+                              activation,   residual_order, threads};
     return std::make_unique<ConvPlan>(ndim, weight, bias, options, scale, shift);
   };
+  // `self` by reference everywhere: pybind11 refuses an object whose constructor did not finish,
+  // while a pointer to a member function would be called with null.
   py::class_<ConvPlan>(m, "ConvPlan")
       .def(py::init(make), py::arg("ndim"), py::arg("weight"), py::arg("bias"), py::arg("stride"),
            py::arg("padding"), py::arg("dilation"), py::arg("groups"), py::arg("padding_mode"),
            py::arg("layout"), py::arg("channels"), py::arg("passthrough"), py::arg("activation"),
            py::arg("scale"), py::arg("shift"), py::arg("residual_order"), py::arg("threads"),
            py::pos_only())
-      .def("__call__", &ConvPlan::run, py::arg("x"), py::kw_only(),
-           py::arg("residual") = py::none(), py::arg("out") = py::none(),
-           py::arg("threads") = py::none(), "Convolves x (N, C, *spatial); residual has y's shape.")
-      .def("workspace_bytes",
-           [](const ConvPlan& self, const std::vector<int64_t>& shape) {
-             return self.plan_for(shape).workspace_bytes(threads_now(0));
-           },
-           py::arg("shape"), "Scratch memory of one call on an x of this shape.")
-      .def("flops",
-           [](const ConvPlan& self, const std::vector<int64_t>& shape) {
-             return self.plan_for(shape).flops();
-           },
-           py::arg("shape"), "Floating-point operations of one call on an x of this shape.")
-      .def("bytes",
-           [](const ConvPlan& self, const std::vector<int64_t>& shape) {
-             return self.plan_for(shape).bytes();
-           },
-           py::arg("shape"), "Bytes of all arrays of one call on an x of this shape.")
-      .def("_arrays", &ConvPlan::arrays);
+      .def(
+          "__call__",
+          [](const ConvPlan& self, py::handle x, py::handle residual, py::handle out,
+             py::handle threads) { return self.run(x, residual, out, threads); },
+          py::arg("x"), py::kw_only(), py::arg("residual") = py::none(),
+          py::arg("out") = py::none(), py::arg("threads") = py::none(),
+          "Convolves x (N, C, *spatial); residual has y's shape.")
+      .def(
+          "workspace_bytes",
+          [](const ConvPlan& self, const std::vector<int64_t>& shape) {
+            return self.workspace_bytes(shape);
+          },
+          py::arg("shape"), "Scratch memory of one call on an x of this shape.")
+      .def(
+          "flops",
+          [](const ConvPlan& self, const std::vector<int64_t>& shape) {
+            return self.plan_for(shape).flops();
+          },
+          py::arg("shape"), "Floating-point operations of one call on an x of this shape.")
+      .def(
+          "bytes",
+          [](const ConvPlan& self, const std::vector<int64_t>& shape) {
+            return self.plan_for(shape).bytes();
+          },
+          py::arg("shape"), "Bytes of all arrays of one call on an x of this shape.")
+      .def("_arrays", [](const ConvPlan& self) { return self.arrays(); });
 }
 
 }  // namespace swath::python

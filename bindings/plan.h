@@ -11,7 +11,8 @@
 
 namespace swath::python {
 
-/// Plans already made by one ConvPlan, by what their calls' arrays look like. Safe from many threads.
+/// Plans already made by one ConvPlan, by what their calls' arrays look like. Safe from many
+/// threads.
 class PlanCache {
  public:
   /// Null descriptions are absent arrays.
@@ -47,6 +48,9 @@ class ConvPlan {
 
   py::object run(py::handle x, py::handle residual, py::handle out, py::handle threads) const;
 
+  /// Scratch memory of one call; the weights are packed already.
+  size_t workspace_bytes(const std::vector<int64_t>& shape) const;
+
   /// A plan for a contiguous x of this shape and the weights' dtype, for counting work.
   Plan plan_for(const std::vector<int64_t>& shape) const;
 
@@ -57,6 +61,8 @@ class ConvPlan {
   using Constant = std::optional<Buffer>;
   Constant copy_constant(py::handle object, const char* arg) const;
   Plan make_plan(const TensorDesc& x, const TensorDesc* residual, const PlanOptions& options) const;
+  /// Refuses at once what no x could fit, such as a bias of the wrong length.
+  void check_constants() const;
   void set_constants(Call& call) const;
   /// From the cache, or new with packed weights.
   Plan packed_plan(Call& call, const TensorDesc& x, const TensorDesc* residual) const;

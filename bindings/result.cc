@@ -22,8 +22,8 @@ Result numpy_result(const TensorDesc& desc, PyArray_Descr* dtype) {
   npy_intp shape[kMaxRank];
   for (int i = 0; i < desc.rank; ++i) shape[i] = desc.shape[i];
   Py_INCREF(dtype);  // the next call takes it
-  PyObject* array = PyArray_NewFromDescr(&PyArray_Type, dtype, desc.rank, shape, nullptr, nullptr, 0,
-                                         nullptr);
+  PyObject* array =
+      PyArray_NewFromDescr(&PyArray_Type, dtype, desc.rank, shape, nullptr, nullptr, 0, nullptr);
   if (array == nullptr) return {};
   return {{PyArray_DATA(as_ndarray(array)), desc}, py::reinterpret_steal<py::object>(array)};
 }
@@ -46,33 +46,16 @@ Result torch_result(const TensorDesc& desc, const py::object& like) {
   return {{data, desc}, std::move(tensor)};
 }
 
-PyArray_Descr* numpy_descr(DType dtype) {
-  switch (dtype) {
-    case DType::f64:
-      return PyArray_DescrFromType(NPY_DOUBLE);
-    case DType::f16:
-      return PyArray_DescrFromType(NPY_HALF);
-    case DType::u8:
-      return PyArray_DescrFromType(NPY_UINT8);
-    case DType::b8:
-      return PyArray_DescrFromType(NPY_BOOL);
-    case DType::i32:
-      return PyArray_DescrFromType(NPY_INT32);
-    case DType::i64:
-      return PyArray_DescrFromType(NPY_INT64);
-    default:
-      return PyArray_DescrFromType(NPY_FLOAT);
-  }
-}
-
 /// For producers whose library has no from_dlpack: NumPy is what everybody can read.
-Result plain_numpy_result(const TensorDesc& desc, ArgName name) {
+Result plain_numpy_result(const TensorDesc& desc, uint8_t kind, ArgName name) {
+  py::object dtype;
   if (desc.dtype == DType::bf16) {
-    const py::object dtype = numpy_bfloat16(name);
-    return numpy_result(desc, reinterpret_cast<PyArray_Descr*>(dtype.ptr()));
+    dtype = numpy_bfloat16(name);
+  } else {
+    const char letter = kind != 0 ? static_cast<char>(kind) : 'f';
+    dtype =
+        py::module_::import("numpy").attr("dtype")(format("{}{}", letter, item_bytes(desc.dtype)));
   }
-  const py::object dtype =
-      py::reinterpret_steal<py::object>(reinterpret_cast<PyObject*>(numpy_descr(desc.dtype)));
   return numpy_result(desc, reinterpret_cast<PyArray_Descr*>(dtype.ptr()));
 }
 
@@ -129,11 +112,11 @@ Result allocate_result(const TensorDesc& desc, const ArrayArg& like, ArgName nam
       break;
     case Library::other:
       if (from_dlpack_of(like)) {
-        Buffer buffer(desc);
+        Buffer buffer(desc, like.kind);
         const TensorView view = buffer.view();
         return {view, py::cast(std::move(buffer))};
       }
-      result = plain_numpy_result(desc, name);
+      result = plain_numpy_result(desc, like.kind, name);
       break;
   }
   if (!result.object) refuse_size(desc, name);
@@ -159,7 +142,8 @@ bool overlaps(const TensorView& a, const TensorView& b) {
   const auto [a_first, a_last] = byte_range(a);
   const auto [b_first, b_last] = byte_range(b);
   if (a_last < b_first || b_last < a_first) return false;
-  // Interleaved, such as two channel ranges of one image: NumPy solves this exactly, within a limit.
+  // Interleaved, such as two channel ranges of one image: NumPy solves this exactly, within a
+  // limit.
   constexpr int kMaxWork = 10'000;
   try {
     return py::module_::import("numpy")

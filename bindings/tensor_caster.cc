@@ -10,7 +10,6 @@
 namespace swath::python {
 namespace {
 
-constexpr const char* kNotAligned = "not aligned to its items";
 constexpr const char* kConverted = "converted by numpy.asarray";
 
 /// ml_dtypes registers bfloat16 at run time under a number of NumPy's choice. Recognised by name so
@@ -67,7 +66,7 @@ bool to_any_dtype(PyArray_Descr* descr, DType& dtype) noexcept {
   PyArray_Descr* descr = PyArray_DESCR(array);
   const char* hint = "";
   if (accept == Accept::any) {
-    hint = "";
+    // nothing to convert to: every plain dtype of these sizes is accepted
   } else if (descr->type_num == NPY_UBYTE) {
     hint = ": convert an image with {}.astype(np.float32) / 255";
   } else if (std::strchr("biu", descr->kind) != nullptr) {
@@ -85,7 +84,8 @@ DType numpy_dtype(PyArrayObject* array, ArgName name, Accept accept) {
       accept == Accept::floats ? to_float_dtype(descr, dtype) : to_any_dtype(descr, dtype);
   if (!known) refuse_numpy_dtype(name, accept, array);
   if (accept == Accept::floats && PyArray_ISBYTESWAPPED(array)) {
-    refuse_dtype(name, accept, "byte-swapped " + std::string(py::str(reinterpret_cast<PyObject*>(descr))),
+    refuse_dtype(name, accept,
+                 "byte-swapped " + std::string(py::str(reinterpret_cast<PyObject*>(descr))),
                  ": convert with {}.astype({}.dtype.newbyteorder('='))");
   }
   return dtype;
@@ -118,7 +118,8 @@ void view_ndarray(PyArrayObject* array, DType dtype, TensorView& view) noexcept 
   }
 }
 
-void read_ndarray(PyArrayObject* array, ArgName name, Accept accept, bool may_copy, ArrayArg& into) {
+void read_ndarray(PyArrayObject* array, ArgName name, Accept accept, bool may_copy,
+                  ArrayArg& into) {
   const DType dtype = numpy_dtype(array, name, accept);
   check_extents(name, PyArray_NDIM(array), PyArray_DIMS(array));
   into.array = py::reinterpret_borrow<py::object>(reinterpret_cast<PyObject*>(array));
@@ -169,8 +170,8 @@ void check_extents(ArgName name, int64_t rank, const int64_t* shape) {
   // No real array reaches these: only zero-size or broadcast ones, whose sizes would overflow.
   constexpr int64_t kMaxExtent = int64_t{1} << 40, kMaxElements = int64_t{1} << 48;
   if (rank > kMaxRank) {
-    refuse(ErrorCode::shape, name, format("{} has {} axes, at most {} are supported", name.arg,
-                                          rank, kMaxRank));
+    refuse(ErrorCode::shape, name,
+           format("{} has {} axes, at most {} are supported", name.arg, rank, kMaxRank));
   }
   int64_t n = 1;
   for (int i = 0; i < rank; ++i) {
@@ -208,7 +209,10 @@ void read_output(py::handle object, ArgName name, Accept accept, ArrayArg& into)
 
 py::object borrow_as_numpy(const TensorView& view) {
   const int64_t item = item_bytes(view.desc.dtype);
-  const int type = item == 1 ? NPY_UINT8 : item == 2 ? NPY_UINT16 : item == 4 ? NPY_UINT32 : NPY_UINT64;
+  const int type = item == 1   ? NPY_UINT8
+                   : item == 2 ? NPY_UINT16
+                   : item == 4 ? NPY_UINT32
+                               : NPY_UINT64;
   npy_intp shape[kMaxRank], strides[kMaxRank];
   for (int i = 0; i < view.desc.rank; ++i) {
     shape[i] = view.desc.shape[i];

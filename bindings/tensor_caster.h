@@ -20,6 +20,7 @@ enum class Accept : uint8_t { floats, any };
 
 /// How an argument was given, for info.explain: "" when its own memory is read.
 using CopyReason = const char*;
+inline constexpr CopyReason kNotAligned = "not aligned to its items";
 
 /// Gives a consumed DLPack tensor back to its producer.
 class DlpackOwner {
@@ -68,7 +69,8 @@ py::object numpy_bfloat16(ArgName name);
 
 /// tensor_caster_dlpack.cc: false if `object` is no DLPack producer.
 bool read_dlpack(py::handle object, ArgName name, Accept accept, ArrayArg& into);
-[[noreturn]] void refuse_dtype(ArgName name, Accept accept, const std::string& found, const char* hint);
+[[noreturn]] void refuse_dtype(ArgName name, Accept accept, const std::string& found,
+                               const char* hint);
 /// Refuses arrays whose shape arithmetic could overflow or that have too many axes.
 void check_extents(ArgName name, int64_t rank, const int64_t* shape);
 

@@ -9,8 +9,6 @@
 namespace swath::python {
 namespace {
 
-constexpr const char* kNotAligned = "not aligned to its items";
-
 /// Names and small tuples that every call needs, made once.
 struct Constants {
   PyObject* dlpack = PyUnicode_InternFromString("__dlpack__");
@@ -34,8 +32,7 @@ std::string root_module(PyTypeObject* type) {
 
 /// torch.Tensor or a subclass, if torch is loaded; torch is never imported from here.
 bool is_torch(PyObject* object) {
-  const py::object torch =
-      py::reinterpret_steal<py::object>(PyImport_GetModule(constants().torch));
+  const py::object torch = py::reinterpret_steal<py::object>(PyImport_GetModule(constants().torch));
   if (!torch) {
     PyErr_Clear();
     return false;
@@ -55,7 +52,8 @@ bool is_torch(PyObject* object) {
 
 std::string device_text(int32_t type, int32_t index) {
   const bool is_cuda = type == dlpack::kCuda || type == dlpack::kCudaManaged;
-  return is_cuda ? format("cuda:{}", index) : format("DLPack device type {}, index {}", type, index);
+  return is_cuda ? format("cuda:{}", index)
+                 : format("DLPack device type {}, index {}", type, index);
 }
 
 /// The export failed: says why in terms of the argument, with the producer's own error as cause.
@@ -86,8 +84,8 @@ std::string device_text(int32_t type, int32_t index) {
 py::object export_capsule(py::handle object, ArgName name, bool is_torch_tensor) {
   const Constants& c = constants();
   PyObject* arguments[] = {object.ptr(), c.version};
-  PyObject* capsule = PyObject_VectorcallMethod(
-      c.dlpack, arguments, 1 | PY_VECTORCALL_ARGUMENTS_OFFSET, c.keywords);
+  PyObject* capsule = PyObject_VectorcallMethod(c.dlpack, arguments,
+                                                1 | PY_VECTORCALL_ARGUMENTS_OFFSET, c.keywords);
   if (capsule == nullptr && PyErr_ExceptionMatches(PyExc_TypeError)) {
     PyErr_Clear();
     capsule = PyObject_CallMethodNoArgs(object.ptr(), c.dlpack);
@@ -112,8 +110,8 @@ const dlpack::Tensor& consume(const py::object& capsule, const char* name, const
 }
 
 std::string dtype_text(dlpack::DataType t) {
-  static constexpr const char* kKinds[] = {"int", "uint", "float", "opaque", "bfloat", "complex",
-                                           "bool"};
+  static constexpr const char* kKinds[] = {"int",    "uint",    "float", "opaque",
+                                           "bfloat", "complex", "bool"};
   const char* kind = t.code < std::size(kKinds) ? kKinds[t.code] : "of unknown kind ";
   std::string text = format("{}{}", kind, static_cast<int>(t.bits));
   if (t.lanes != 1) text += format(" in vectors of {}", t.lanes);
@@ -127,11 +125,12 @@ bool to_dtype(dlpack::DataType t, Accept accept, DType& dtype) noexcept {
     return true;
   }
   const bool is_float = t.code == dlpack::kFloat;
-  if (!is_float && (accept == Accept::floats || t.code == dlpack::kOpaque)) return false;
+  const bool is_plain = t.code <= dlpack::kBool && t.code != dlpack::kOpaque;
+  if (!is_float && (accept == Accept::floats || !is_plain)) return false;
   switch (t.bits) {
     case 8:
       dtype = t.code == dlpack::kBool ? DType::b8 : DType::u8;
-      return !is_float || accept == Accept::any;
+      return !is_float;
     case 16:
       dtype = DType::f16;
       return true;
@@ -146,28 +145,9 @@ bool to_dtype(dlpack::DataType t, Accept accept, DType& dtype) noexcept {
   }
 }
 
-/// NumPy's letter of the kind; bfloat16 is void-like there.
-uint8_t numpy_kind(dlpack::DataType t) noexcept {
-  static constexpr char kLetters[] = "iufVVcb";
-  return t.code < sizeof(kLetters) - 1 ? static_cast<uint8_t>(kLetters[t.code]) : 0;
-}
-
-/// Whether DType has a name for it, so that a new array of the same dtype can be made.
-bool has_own_name(dlpack::DataType t) noexcept {
-  switch (t.code) {
-    case dlpack::kInt:
-      return t.bits >= 32;
-    case dlpack::kUInt:
-      return t.bits == 8;
-    case dlpack::kBool:
-      return t.bits == 8;
-    default:
-      return t.code == dlpack::kFloat || t.code == dlpack::kBfloat;
-  }
-}
-
 const char* dtype_hint(dlpack::DataType t) noexcept {
-  if (t.code == dlpack::kUInt && t.bits == 8) return ": convert an image to float32 and divide by 255";
+  if (t.code == dlpack::kUInt && t.bits == 8)
+    return ": convert an image to float32 and divide by 255";
   if (t.code <= dlpack::kUInt || t.code == dlpack::kBool) return ": convert it to float32";
   return "";
 }
@@ -177,11 +157,11 @@ void view_dlpack(const dlpack::Tensor& t, ArgName name, Accept accept, ArrayArg&
   if (t.device.type != dlpack::kCpu) {
     refuse_device(name, device_text(t.device.type, t.device.index));
   }
-  if (!to_dtype(t.dtype, accept, view.desc.dtype) ||
-      (into.library == Library::other && !has_own_name(t.dtype))) {
-    refuse_dtype(name, accept, dtype_text(t.dtype), dtype_hint(t.dtype));
+  if (!to_dtype(t.dtype, accept, view.desc.dtype)) {
+    refuse_dtype(name, accept, dtype_text(t.dtype),
+                 accept == Accept::floats ? dtype_hint(t.dtype) : "");
   }
-  if (accept == Accept::any) into.kind = numpy_kind(t.dtype);
+  if (accept == Accept::any) into.kind = static_cast<uint8_t>(dlpack::kKindLetters[t.dtype.code]);
   check_extents(name, t.ndim, t.shape);
   view.data = static_cast<char*>(t.data) + t.byte_offset;
   if (t.strides == nullptr) {
@@ -210,7 +190,8 @@ void copy_if_misaligned(ArrayArg& into) {
 }  // namespace
 
 bool read_dlpack(py::handle object, ArgName name, Accept accept, ArrayArg& into) {
-  if (PyObject_HasAttr(reinterpret_cast<PyObject*>(Py_TYPE(object.ptr())), constants().dlpack) == 0) {
+  if (PyObject_HasAttr(reinterpret_cast<PyObject*>(Py_TYPE(object.ptr())), constants().dlpack) ==
+      0) {
     return false;
   }
   const bool is_torch_tensor = is_torch(object.ptr());
@@ -220,8 +201,8 @@ bool read_dlpack(py::handle object, ArgName name, Accept accept, ArrayArg& into)
   into.library = is_torch_tensor ? Library::torch : Library::other;
   if (PyCapsule_IsValid(capsule.ptr(), "dltensor_versioned")) {
     dlpack::ManagedTensorVersioned* managed = nullptr;
-    const dlpack::Tensor& tensor = consume(capsule, "dltensor_versioned",
-                                           "used_dltensor_versioned", into.dlpack, managed);
+    const dlpack::Tensor& tensor =
+        consume(capsule, "dltensor_versioned", "used_dltensor_versioned", into.dlpack, managed);
     if (managed->version.major > dlpack::kMajor) {
       refuse(ErrorCode::layout, name,
              format("{} is exported as DLPack {}.{}, known is 1", name.arg, managed->version.major,

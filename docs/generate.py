@@ -217,7 +217,8 @@ def make_picture() -> None:
             height = round(picture.height * PICTURE_WIDTH / picture.width)
             small = picture.convert("RGB").resize((PICTURE_WIDTH, height), Image.Resampling.LANCZOS)
     PICTURE.parent.mkdir(exist_ok=True)
-    small.quantize(256).save(PICTURE, optimize=True)
+    palette = small.quantize(256)
+    small.quantize(palette=palette, dither=Image.Dither.FLOYDSTEINBERG).save(PICTURE, optimize=True)
 
 
 def main() -> int:

@@ -47,6 +47,11 @@ def _other(id_: str, function: str, error: str, arg: str, *args: Any, **kwargs: 
 _read_only = ones(2, 4, 7, 7)
 _read_only.flags.writeable = False
 _shared = ones(2, 8, 9, 9)
+_result = ones(2, 4, 7, 7)
+_square = ones(2, 8, 9, 9)
+_tall = ones(3, 8, 9, 9)
+_pool = ones(1000)
+_with_out = _pool[:288].reshape(4, 8, 3, 3), _pool[200:592].reshape(2, 4, 7, 7)
 
 SHAPES = [
     _conv("weight_channels", "ShapeError", "weight", w=ones(4, 3, 3, 3)),
@@ -92,8 +97,8 @@ DTYPES = [
     _conv("text_as_x", "DTypeError", "x", x="image.png"),
     _conv("none_as_x", "DTypeError", "x", x=Ellipsis),
     _conv("dict_as_weight", "DTypeError", "weight", w={"w": 1}),
-    _conv("float_dilation_array", "DTypeError", "dilation", dilation=np.ones((4, 2))),
-    _conv("list_as_out", "DTypeError", "out", out=[1.0, 2.0]),
+    _conv("float_dilation_array", "ParamError", "dilation", dilation=np.ones((4, 2))),
+    _conv("list_as_out", "ParamError", "out", out=[1.0, 2.0]),
 ]
 PARAMS = [
     _conv("zero_stride", "ParamError", "stride", stride=0),
@@ -145,7 +150,7 @@ PARAMS = [
     _conv("three_paddings", "ParamError", "padding", padding=(1, 1, 1)),
     _conv("flat_pair_of_four", "ParamError", "padding", padding=(1, 1, 1, 1)),
     _conv("float_padding", "ParamError", "padding", padding=0.5),
-    _conv("ragged_padding", "ParamError", "padding", padding=((1, 1), 1)),
+    _conv("ragged_padding", "ParamError", "padding", padding=((1, 1), (1,))),
     _conv("huge_padding", "ParamError", "padding", padding=2**62),
     _conv("unknown_padding_mode", "ParamError", "padding_mode", padding_mode="mirror"),
     _conv("padding_mode_none", "ParamError", "padding_mode", padding_mode=None),
@@ -198,9 +203,24 @@ PARAMS = [
     ),
     _conv("read_only_out", "ParamError", "out", out=_read_only),
     _conv("out_overlaps_x", "ParamError", "out", x=_shared, out=_shared[:, :4, 1:8, 1:8]),
+    _conv("out_is_residual", "ParamError", "out", residual=_result, out=_result),
+    _conv("out_overlaps_weight", "ParamError", "out", w=_with_out[0], out=_with_out[1]),
+    _conv(
+        "in_place_alone", "ParamError", "out", x=_square, w=ones(8, 8, 3, 3), padding=1, out=_square
+    ),
+    _conv(
+        "in_place_shifted_range",
+        "ParamError",
+        "out",
+        x=_tall[:2],
+        w=ones(4, 4, 3, 3),
+        padding=1,
+        channels=(0, 4),
+        out=_tall[1:],
+    ),
     _conv(
         "out_with_repeated_elements",
-        "ParamError",
+        "LayoutError",
         "out",
         out=np.lib.stride_tricks.as_strided(ones(7), (2, 4, 7, 7), (0, 0, 0, 4)),
     ),
@@ -308,7 +328,7 @@ OTHERS = [
     _other("reduce_op", "sliding_reduce", "ParamError", "op", ones(4, 9), 3, op="median"),
     _other("reduce_window", "sliding_reduce", "ShapeError", "x", ones(4, 9), 10),
     _other("reduce_window_zero", "sliding_reduce", "ParamError", "window", ones(4, 9), 0),
-    _other("reduce_scalar", "sliding_reduce", "ShapeError", "x", np.float32(1), 1),
+    _other("reduce_scalar", "sliding_reduce", "ParamError", "axis", np.float32(1), 1),
     _other("block_does_not_divide", "space_to_depth", "ShapeError", "x", ones(1, 2, 7, 8), 2),
     _other("block_zero", "space_to_depth", "ParamError", "block", ones(1, 2, 8, 8), 0),
     _other(

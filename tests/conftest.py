@@ -16,6 +16,6 @@ settings.register_profile(
 )
 settings.register_profile("sanitizer", parent=settings.get_profile("ci"), max_examples=60)
 settings.register_profile(
-    "long", parent=settings.get_profile("ci"), max_examples=4000, derandomize=False
+    "long", parent=settings.get_profile("ci"), max_examples=2000, derandomize=False
 )
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))

@@ -12,6 +12,11 @@ from cases.case import Case, Shape
 from cases.sliding_conv import ACTIVATIONS
 
 Draw = Any
+# The longest axes of a small image, and of one that is cut into several blocks.
+_MOST = {
+    False: ((40,), (12, 12), (7, 7, 7)),
+    True: ((5000,), (70, 500), (6, 12, 90)),
+}
 _LIMITED = {"reflect": 1, "circular": 0, "replicate": -1000}
 
 
@@ -37,12 +42,18 @@ def _padding(draw: Draw, ndim: int, strings: tuple[str, ...]) -> Any:
 
 
 def _spatial(
-    draw: Draw, padding: Any, kernel: Shape, stride: Shape, dilation: Shape, mode: str
+    draw: Draw,
+    padding: Any,
+    kernel: Shape,
+    stride: Shape,
+    dilation: Shape,
+    mode: str,
+    is_large: bool,
 ) -> Shape:
     """Lengths that give at least one output and obey the border's limits."""
-    most = (40, 12, 7)[len(kernel) - 1]
     lengths = []
     for axis in range(len(kernel)):
+        most = _MOST[is_large][len(kernel) - 1][axis]
         here = (kernel[axis],), (stride[axis],), (dilation[axis],)
         n = draw(st.integers(1, most))
         while True:
@@ -67,15 +78,20 @@ def _layout(draw: Draw, n: int, channels: int, spatial: Shape) -> tuple[Shape, d
 @st.composite
 def convolutions(draw: Draw) -> Case:
     ndim = draw(st.sampled_from([1, 2, 2, 3]))
-    groups, per_group = draw(st.sampled_from([1, 1, 2, 3, 8])), draw(st.integers(1, 7))
-    c_in, c_out = groups * per_group, groups * draw(st.integers(1, 5))
-    kernel = _axes(draw, ndim, 1, 5 if ndim < 3 else 3)
+    # Now and then one dimension of the work is large, never two of them.
+    size = draw(st.sampled_from(["small", "small", "small", "image", "channels", "kernel"]))
+    most_channels = 80 if size == "channels" else 7
+    groups, per_group = draw(st.sampled_from([1, 1, 2, 3, 8])), draw(st.integers(1, most_channels))
+    c_in, c_out = groups * per_group, groups * draw(st.integers(1, max(5, most_channels // 2)))
+    kernel = _axes(
+        draw, ndim, 1, (40, 19, 5)[ndim - 1] if size == "kernel" else (5, 5, 3)[ndim - 1]
+    )
     stride, dilation = _axes(draw, ndim, 1, 3), _axes(draw, ndim, 1, 4)
     mode = draw(st.sampled_from(["zeros", "zeros", "reflect", "replicate", "circular", "partial"]))
     padding = _padding(draw, ndim, ("valid", "same", "same_tf", "causal"))
     kwargs: dict[str, Any] = {"padding": padding, "padding_mode": mode, "groups": groups}
     kwargs |= {"stride": _spell(draw, stride), "dilation": _spell(draw, dilation)}
-    spatial = _spatial(draw, padding, kernel, stride, dilation, mode)
+    spatial = _spatial(draw, padding, kernel, stride, dilation, mode, size == "image")
     before, after = (draw(st.integers(0, 3)) for _ in range(2)) if draw(st.booleans()) else (0, 0)
     if before or after:
         kwargs |= {"channels": (before, before + c_in), "passthrough": "none"}

@@ -21,6 +21,7 @@ from cases.case import Case, numpy_dtype
 
 Array = NDArray[Any]
 IN_CI = os.environ.get("CI", "").lower() in ("1", "true")
+IS_SANITIZED = "asan" in os.environ.get("LD_PRELOAD", "")
 
 
 def require(name: str) -> ModuleType:
@@ -82,16 +83,20 @@ def assert_same_bits(a: Any, b: Any) -> None:
         pytest.fail(f"{different.sum()} of {a.size} differ, first at {first}: {values}")
 
 
+def _poison(dtype: np.dtype[Any]) -> float:
+    return 99 if dtype.kind in "biu" else np.nan
+
+
 def _poisoned_around(a: Array) -> Array:
     """`a` inside a larger array whose other elements are NaN."""
-    big = np.full([n + 6 for n in a.shape], np.nan, a.dtype)
+    big = np.full([n + 6 for n in a.shape], _poison(a.dtype), a.dtype)
     inner = big[tuple(slice(3, 3 + n) for n in a.shape)]
     inner[...] = a
     return inner
 
 
 def _every_second(a: Array) -> Array:
-    big = np.full([*a.shape[:-1], 2 * a.shape[-1] + 1], np.nan, a.dtype)
+    big = np.full([*a.shape[:-1], 2 * a.shape[-1] + 1], _poison(a.dtype), a.dtype)
     view = big[..., 1::2]
     view[...] = a
     return view
@@ -119,6 +124,21 @@ def _misaligned(a: Array) -> Array:
     return view
 
 
+def _unaligned(a: Array) -> Array:
+    """At an odd address: no vector and no scalar load may assume more than bytes."""
+    raw = np.zeros(a.nbytes + 1, np.uint8)
+    view: Array = raw[1:].view(a.dtype).reshape(a.shape)
+    view[...] = a
+    return view
+
+
+def _field_of_records(a: Array) -> Array:
+    """Strides that are no multiple of the item."""
+    records = np.zeros(a.shape, np.dtype([("flag", np.uint8), ("value", a.dtype)]))
+    records["value"] = a
+    return records["value"]
+
+
 def _read_only(a: Array) -> Array:
     copy = a.copy()
     copy.flags.writeable = False
@@ -132,6 +152,8 @@ VIEWS: dict[str, Callable[[Array], Array]] = {
     "transposed": _transposed,
     "swapped_batch": _swapped_batch,
     "misaligned": _misaligned,
+    "unaligned": _unaligned,
+    "field_of_records": _field_of_records,
     "read_only": _read_only,
 }
 

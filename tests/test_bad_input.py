@@ -10,7 +10,7 @@ import pytest
 
 import swath
 from bad_calls import BAD_CALLS, BadCall, ones
-from support import require
+from support import IS_SANITIZED, require
 
 BUILTIN = {
     "ShapeError": ValueError,
@@ -23,6 +23,9 @@ BUILTIN = {
     "DeviceFailure": RuntimeError,
     "InternalError": RuntimeError,
 }
+
+
+ONE, KERNEL = ones(1, 1, 2, 2), ones(1, 1, 3, 3)
 
 
 @pytest.mark.parametrize(("name", "base"), BUILTIN.items())
@@ -103,13 +106,30 @@ def test_torch_meta_and_grad_tensors_are_named_errors() -> None:
         swath.conv2d(torch.ones(1, 1, 9, 9, requires_grad=True), w)
 
 
-def test_sizes_that_overflow_are_errors_not_crashes() -> None:
-    x = np.broadcast_to(np.float32(1), (2**31, 2**20, 1, 8))
-    with pytest.raises((swath.Error, MemoryError)):
-        swath.conv2d(x, ones(1, 2**20 % 7 + 1, 1, 1), padding=2**40)
-    small = ones(1, 1, 4, 4)
-    with pytest.raises((swath.Error, MemoryError)):
-        swath.conv2d(small, ones(1, 1, 3, 3), padding=2**33)
+HUGE = 2**31 - 1
+TOO_LARGE = [
+    BadCall("padding", "conv2d", "", "", lambda: ((ONE, KERNEL), {"padding": HUGE})),
+    BadCall("pool_padding", "avg_pool2d", "", "", lambda: ((ONE, 3), {"padding": HUGE})),
+    BadCall("reduce_padding", "sliding_reduce", "", "", lambda: ((ONE, 3), {"padding": 2**40})),
+    BadCall(
+        "transposed_stride", "conv_transpose2d", "", "", lambda: ((ONE, KERNEL), {"stride": HUGE})
+    ),
+    BadCall(
+        "dilation", "conv2d", "", "", lambda: ((ONE, KERNEL), {"dilation": HUGE, "padding": HUGE})
+    ),
+    BadCall(
+        "batch", "conv2d", "", "", lambda: ((np.broadcast_to(ONE, (2**57, 1, 2, 2)), KERNEL), {})
+    ),
+]
+
+
+@pytest.mark.skipif(IS_SANITIZED, reason="the sanitizer's allocator ends the process")
+@pytest.mark.parametrize("call", TOO_LARGE, ids=str)
+def test_sizes_that_overflow_are_errors_not_crashes(call: BadCall) -> None:
+    args, kwargs = call.call()
+    with pytest.raises((swath.OutOfMemoryError, swath.ShapeError, swath.ParamError)) as caught:
+        getattr(swath, call.function)(*args, **kwargs)
+    assert str(caught.value).startswith(f"{call.function}: ")
 
 
 def test_plans_check_their_arguments_at_once() -> None:

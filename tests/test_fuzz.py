@@ -5,6 +5,7 @@ SWATH_FUZZ sets the number of calls, SWATH_FUZZ_SEED the first seed.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 from typing import Any
@@ -14,8 +15,9 @@ import pytest
 
 import swath
 from cases.case import DTYPES, numpy_dtype
+from support import bits
 
-N_CALLS = int(os.environ.get("SWATH_FUZZ", "2000"))
+N_CALLS = int(os.environ.get("SWATH_FUZZ", "8000"))
 SEED = int(os.environ.get("SWATH_FUZZ_SEED", "0"))
 N_CHUNKS = 8
 
@@ -75,8 +77,8 @@ class Caller:
         base = np.ones([2 * n + 1 for n in shape], dtype)
         kind = self.rng.randrange(4)
         step = (slice(None, None, -2), slice(1, None, 2), slice(None, -1, 2))[kind % 3]
-        view = base[tuple(step for _ in shape)] if kind else np.ones(shape, dtype)
-        trimmed: Any = view[tuple(slice(0, n) for n in shape)]
+        view = base[(..., *(step for _ in shape))] if kind else np.ones(shape, dtype)
+        trimmed: Any = view[(..., *(slice(0, n) for n in shape))]
         return np.broadcast_to(trimmed[:1], shape) if shape and kind == 3 else trimmed
 
     def option(self, legal: Any) -> Any:
@@ -172,13 +174,30 @@ def _attempt(seed: int) -> bool:
         y = getattr(swath, name)(*args, **kwargs)
     except (swath.Error, TypeError, ValueError):
         return False
-    assert y.dtype == args[0].dtype
-    if "layout" not in kwargs and name != "sliding_reduce":
-        assert y.ndim == args[0].ndim
-    out = np.full(y.shape, np.nan, y.dtype)
+    x = np.asarray(args[0])
+    assert y.ndim == x.ndim
+    assert y.dtype == (x.dtype if isinstance(args[0], np.ndarray) else y.dtype)
+    out = np.empty_like(y)
+    out.view(np.uint8)[...] = 0xFF
     assert getattr(swath, name)(*args, **kwargs, out=out) is out
-    assert not np.isnan(out.astype(np.float64)).any()
+    assert bits(out) == bits(y)
+    caller = Caller(-seed)
+    if name in ("conv1d", "conv2d", "conv3d"):
+        _attempt_more(name, args, kwargs, y)
+    with contextlib.suppress(swath.Error, TypeError, ValueError):
+        wild = {**kwargs, caller.rng.choice(["out", "residual", "threads", *kwargs]): caller.wild()}
+        getattr(swath, name)(*args, **wild)
     return True
+
+
+def _attempt_more(name: str, args: list[Any], kwargs: dict[str, Any], y: Any) -> None:
+    """The same call as a plan, and with a residual of the result's shape."""
+    x, weight, bias = (*args, None)[:3]
+    plan = getattr(swath, f"C{name[1:]}")(weight, bias, **kwargs)
+    assert bits(plan(x)) == bits(y)
+    again = getattr(swath, name)(*args, **kwargs, residual=y)
+    assert again.shape == y.shape
+    assert bits(plan(x, residual=y)) == bits(again)
 
 
 def check_seeds(seeds: range) -> None:

@@ -42,6 +42,58 @@ def test_any_dlpack_array_is_read(versioned: bool) -> None:
     assert_same_bits(np.asarray(y), CASE.run(swath, arrays))
 
 
+def test_out_of_any_library_is_written() -> None:
+    arrays = CASE.inputs("f32")
+    expected = CASE.run(swath, arrays)
+    target = np.full_like(expected, np.nan)
+    out = OnlyDlpack(target)
+    assert CASE.run(swath, arrays, out=out) is out
+    assert_same_bits(target, expected)
+
+
+def test_read_only_dlpack_is_read_and_not_written() -> None:
+    arrays = CASE.inputs("f32")
+    for a in arrays.values():
+        a.flags.writeable = False
+    expected = CASE.run(swath, arrays)
+    y = CASE.run(swath, {k: OnlyDlpack(a) for k, a in arrays.items()})
+    assert_same_bits(np.asarray(y), expected)
+    expected.flags.writeable = False
+    with pytest.raises(swath.Error, match="out"):
+        CASE.run(swath, arrays, out=OnlyDlpack(expected))
+
+
+class _Broken:
+    """A producer whose promise is not kept."""
+
+    def __init__(self, answer: Any) -> None:
+        self._answer = answer
+
+    def __dlpack__(self, **kwargs: Any) -> Any:
+        if isinstance(self._answer, Exception):
+            raise self._answer
+        return self._answer
+
+    def __dlpack_device__(self) -> Any:
+        return (1, 0)
+
+
+def _used_capsule() -> Any:
+    capsule = np.ones((1, 1, 3, 3), np.float32).__dlpack__()
+    np.from_dlpack(_Broken(capsule))
+    return capsule
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [None, 1, "x", object(), RuntimeError("mine"), _used_capsule()],
+    ids=["none", "number", "text", "object", "error", "used_capsule"],
+)
+def test_a_broken_producer_is_an_error(answer: Any) -> None:
+    with pytest.raises((swath.Error, TypeError, ValueError, RuntimeError, BufferError)):
+        swath.conv2d(np.ones((1, 1, 9, 9), np.float32), _Broken(answer))
+
+
 def test_read_only_numpy_is_read_and_not_written() -> None:
     arrays = CASE.inputs("f32")
     for a in arrays.values():

@@ -12,6 +12,7 @@ import pytest
 import swath
 from cases import WORKLOADS
 from cases.case import Workload
+from support import IS_SANITIZED
 
 # Two row blocks a thread: what an algorithm without im2col needs, whatever the image.
 PER_THREAD = 1_500_000
@@ -72,7 +73,7 @@ sys.exit("the ceiling did not hold")
 """
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+@pytest.mark.skipif(sys.platform != "linux" or IS_SANITIZED, reason="limits the address space")
 @pytest.mark.parametrize("mode", ["zeros", "reflect"])
 @pytest.mark.parametrize(("weight", "groups"), [((8, 8, 3, 3), 1), ((8, 1, 31, 31), 8)])
 def test_a_large_image_runs_in_little_more_memory(

@@ -100,3 +100,22 @@ def test_flops_of_the_bench_shapes(work: Workload) -> None:
     weight = np.ones(work.shapes["weight"], np.float32)
     plan = getattr(swath, f"C{work.function[1:]}")(weight, **work.kwargs)
     assert plan.flops(work.shapes["x"]) == work.flops
+
+
+@pytest.mark.parametrize("method", ["flops", "bytes", "workspace_bytes", "__call__", "__repr__"])
+def test_a_plan_without_its_constructor_is_an_error(method: str) -> None:
+    plan = swath.Conv2d.__new__(swath.Conv2d)
+    arguments = {"__repr__": [], "__call__": [np.ones((1, 1, 4, 4), np.float32)]}
+    with pytest.raises((TypeError, swath.Error)):
+        getattr(plan, method)(*arguments.get(method, [(1, 1, 4, 4)]))
+
+
+def test_lengths_that_agree_for_some_inputs_only() -> None:
+    rng = np.random.default_rng(0)
+    w = rng.normal(size=(2, 5, 2, 1)).astype(np.float32)
+    geometry = {"stride": (2, 1), "dilation": np.array([[3, 1], [2, 1]])}
+    plan = swath.Conv2d(w, **geometry)
+    x = rng.normal(size=(1, 5, 4, 6)).astype(np.float32)
+    assert_same_bits(plan(x), swath.conv2d(x, w, **geometry))
+    with pytest.raises(swath.ShapeError, match="dilation"):
+        plan(rng.normal(size=(1, 5, 5, 6)).astype(np.float32))

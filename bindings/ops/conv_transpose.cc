@@ -35,7 +35,8 @@ py::object conv_transpose(int ndim, py::handle x, py::handle weight, py::handle 
   p.layout = read_layout(layout, op);
   const int n_threads = read_threads(threads, {op, "threads"});
   call.out(out);
-  return call.run(plan_conv_transpose(x_desc, weight_desc, bias_desc, p, call.options()), n_threads);
+  return call.run(plan_conv_transpose(x_desc, weight_desc, bias_desc, p, call.options()),
+                  n_threads);
 }
 
 }  // namespace

@@ -9,11 +9,10 @@ namespace {
 constexpr const char* kNames[] = {"conv1d", "conv2d", "conv3d"};
 
 py::object conv(int ndim, py::handle x, py::handle weight, py::handle bias, py::handle stride,
-                py::handle padding, py::handle dilation, py::handle groups,
-                py::handle padding_mode, py::handle layout, py::handle channels,
-                py::handle passthrough, py::handle activation, py::handle scale, py::handle shift,
-                py::handle residual, py::handle residual_order, py::handle out,
-                py::handle threads) {
+                py::handle padding, py::handle dilation, py::handle groups, py::handle padding_mode,
+                py::handle layout, py::handle channels, py::handle passthrough,
+                py::handle activation, py::handle scale, py::handle shift, py::handle residual,
+                py::handle residual_order, py::handle out, py::handle threads) {
   const char* op = kNames[ndim - 1];
   Call call(op);
   const TensorDesc& x_desc = call.input(kConvX, x, "x");
@@ -22,10 +21,10 @@ py::object conv(int ndim, py::handle x, py::handle weight, py::handle bias, py::
   const TensorDesc* scale_desc = call.optional_input(kConvScale, scale, "scale");
   const TensorDesc* shift_desc = call.optional_input(kConvShift, shift, "shift");
   const TensorDesc* residual_desc = call.optional_input(kConvResidual, residual, "residual");
-  const ConvSettings settings = read_conv_settings(
-      ndim, op,
-      {stride, padding, dilation, groups, padding_mode, layout, channels, passthrough, activation,
-       residual_order, threads});
+  const ConvSettings settings =
+      read_conv_settings(ndim, op,
+                         {stride, padding, dilation, groups, padding_mode, layout, channels,
+                          passthrough, activation, residual_order, threads});
   call.out(out, settings.params.has_channels ? OutMayBeX::yes : OutMayBeX::no);
   const Plan plan = plan_sliding_conv(x_desc, weight_desc, bias_desc, scale_desc, shift_desc,
                                       residual_desc, settings.params, call.options());

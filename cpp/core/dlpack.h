@@ -1,5 +1,5 @@
-// The structs of the DLPack ABI (major version 1, and the unversioned form before it), as its public
-// specification lays them out. Plain C layout: producers and consumers share these bytes.
+// The structs of the DLPack ABI (major version 1, and the unversioned form before it), as its
+// public specification lays them out. Plain C layout: producers and consumers share these bytes.
 #pragma once
 
 #include <cstdint>
@@ -16,6 +16,9 @@ enum TypeCode : uint8_t {
   kComplex = 5,
   kBool = 6
 };
+
+/// NumPy's letters for the TypeCodes, in their order; only bfloat16's is not NumPy's own.
+inline constexpr char kKindLetters[] = "iuf?Vcb";
 
 struct DeviceTag {
   int32_t type;  // a DeviceCode; a plain number, since producers may send unknown ones

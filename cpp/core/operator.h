@@ -33,6 +33,7 @@ struct Step {
 
 struct PlanImpl {
   bool wants_reasons = false;  // fill `candidates`: only for explain, it costs microseconds
+  std::string op = "run";  // the public function's name, for error texts
   std::vector<TensorDesc> outputs;
   std::vector<Step> steps;
   std::string kernel = "empty";

@@ -24,22 +24,23 @@ struct FreeAligned {
   void operator()(std::byte* p) const noexcept { ::operator delete[](p, std::align_val_t{kAlign}); }
 };
 
-std::byte* allocate(size_t n) {
+std::byte* allocate(size_t n, const std::string& op) {
   auto* p = static_cast<std::byte*>(::operator new[](n, std::align_val_t{kAlign}, std::nothrow));
   if (p == nullptr) {
-    throw Error(ErrorCode::out_of_memory, "run", "workspace", format("cannot allocate {} bytes", n));
+    throw Error(ErrorCode::out_of_memory, op, "workspace",
+                format("cannot allocate a workspace of {} bytes", n));
   }
   return p;
 }
 
 /// The calling thread's own workspace: grown when a plan needs more, kept for the next call.
-std::byte* thread_workspace(size_t n) {
+std::byte* thread_workspace(size_t n, const std::string& op) {
   thread_local std::unique_ptr<std::byte[], FreeAligned> memory;
   thread_local size_t size = 0;
   if (n > size) {
     memory.reset();
     size = 0;
-    memory.reset(allocate(n));
+    memory.reset(allocate(n, op));
     size = n;
   }
   return memory.get();
@@ -112,7 +113,7 @@ Plan Plan::prepack(std::span<const void* const> inputs) const {
   auto copy = std::make_shared<PlanImpl>(*impl_);
   const size_t n = total_packed(*copy);
   if (n == 0) return *this;
-  copy->packed = std::shared_ptr<std::byte[]>(allocate(n), FreeAligned{});
+  copy->packed = std::shared_ptr<std::byte[]>(allocate(n, copy->op), FreeAligned{});
   const Buffers buffers = to_buffers(inputs, {});
   std::byte* at = copy->packed.get();
   for (const Step& s : copy->steps) {
@@ -130,9 +131,9 @@ void Plan::run(std::span<const void* const> inputs, std::span<void* const> outpu
   const size_t needed = workspace_bytes(limit);
   auto* workspace = static_cast<std::byte*>(options.workspace);
   if (workspace == nullptr) {
-    workspace = thread_workspace(needed);
+    workspace = thread_workspace(needed, impl_->op);
   } else if (options.workspace_bytes < needed) {
-    throw Error(ErrorCode::param, "run", "workspace",
+    throw Error(ErrorCode::param, impl_->op, "workspace",
                 format("workspace has {} bytes, needed are {}", options.workspace_bytes, needed));
   }
   Buffers buffers = to_buffers(inputs, outputs);

@@ -124,6 +124,7 @@ void add_step(PlanImpl& plan, const KernelRecord& kernel, std::shared_ptr<const 
 void add_step(PlanImpl& plan, const Operator& table, DType dtype,
               std::shared_ptr<const void> problem, double cost_seconds, const std::string& op) {
   const KernelRecord& kernel = select_kernel(plan, table, dtype, problem.get(), op);
+  plan.op = op;
   add_step(plan, kernel, std::move(problem), cost_seconds);
 }
 

@@ -144,6 +144,13 @@ template <class V>
 SWATH_ALWAYS_INLINE V exp_value(Exponential<V> e) {
   return mul_pow2(splat<V>(1) + (e.high + e.low), e.n);
 }
+/// exp 2^-n - exp_value 2^-n: what the rounding in exp_value leaves.
+template <class V>
+SWATH_ALWAYS_INLINE V exp_value_error(Exponential<V> e) {
+  const V w = e.high + e.low;
+  const V one = splat<V>(1);
+  return (one - (one + w)) + w;
+}
 /// exp where 2^n is a normal number; cheaper on clusters other than avx512.
 template <class V>
 SWATH_ALWAYS_INLINE V exp_value_normal(Exponential<V> e) {

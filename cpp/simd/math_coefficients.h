@@ -51,14 +51,15 @@ struct MathTable<float> {
                                        0x1.6b0a2ep-4f, -0x1.e43bc6p-7f, 0x1.2d8f2ep-10f};
   // Phi(-v) = exp(-v^2 / 2 - v (p0 + b p(b))) / 2, b = v - c, 0 <= v <= 7.5, Phi the normal
   // distribution: degree 11 in b, error 2^-28 until Phi is 2^-24, growing as 1 / Phi beyond.
-  // The centre c is where p0 is nearly a float, so that its rounding costs nothing.
-  static constexpr float kNormalCentre = 0x1.33e7ap1f;
+  // The centre c is where p0 is nearly a float, so that its rounding costs nothing, and right of
+  // the middle, since v multiplies the rounding of b p(b).
+  static constexpr float kNormalCentre = 0x1.cdf0cp1f;
   static constexpr float kNormalFitMax = 7.5f;
-  static constexpr float kNormalAtCentre = 0x1.065a54p-1f;
-  static constexpr float kNormal[] = {-0x1.344d62p-4f,  0x1.86df84p-7f,   -0x1.d8b542p-10f,
-                                      0x1.ff21fap-13f,  -0x1.bec85ep-16f, 0x1.a870bap-20f,
-                                      0x1.f5bd1p-23f,   -0x1.da8b12p-24f, 0x1.99eb32p-26f,
-                                      -0x1.9e61d4p-29f, 0x1.77a82ep-33f};
+  static constexpr float kNormalAtCentre = 0x1.bee246p-2f;
+  static constexpr float kNormal[] = {-0x1.b1befap-5f,  0x1.d31a4ep-8f,   -0x1.f43f8ap-11f,
+                                      0x1.fe98b6p-14f,  -0x1.deaad2p-17f, 0x1.814364p-20f,
+                                      -0x1.a4d198p-24f, 0x1.2d3f6ep-32f,  0x1.32dep-30f,
+                                      -0x1.94c5c6p-31f, 0x1.80c662p-33f};
   // gelu_tanh's 2 sqrt(2 / pi) and its product with 0.044715, in two parts each.
   static constexpr float kGeluScale = 0x1.988454p0f, kGeluScaleLow = -0x1.857936p-25f;
   static constexpr float kGeluCubic = 0x1.2444f2p-4f, kGeluCubicLow = 0x1.49b16ap-29f;

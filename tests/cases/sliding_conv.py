@@ -124,6 +124,23 @@ _THREE_D = [
     _case("volume_pointwise", (1, 8, 3, 4, 10), (16, 8, 1, 1, 1)),
     _case("volume_unbatched", (2, 4, 5, 9), (3, 2, 2, 2, 2), "bias"),
 ]
+# More than 512 terms along channels and along each axis: sums in parts, whichever way they are cut.
+_LONG_SUMS = [
+    _case("long_row_dense", (1, 2, 640), (9, 2, 600), "bias", padding=(0, 300)),
+    _case("long_row_depthwise", (1, 17, 760), (17, 1, 700), groups=17, fill="constant"),
+    _case("long_row_two_a_group", (1, 6, 560), (6, 2, 530), groups=3),
+    _case("long_kernel_row", (1, 1, 3, 640), (2, 1, 2, 600), "bias"),
+    _case("long_kernel_column", (1, 2, 640, 5), (3, 2, 600, 2), padding=(5, 1)),
+    _case("long_kernel_depthwise", (1, 9, 30, 33), (9, 1, 29, 25), groups=9, padding=(14, 12)),
+    _case("long_volume", (1, 1, 10, 11, 20), (2, 1, 9, 9, 9), padding=1),
+    _case("long_volume_depthwise", (1, 9, 10, 10, 12), (9, 1, 9, 9, 9), "bias", groups=9),
+    _case("long_volume_channels", (1, 40, 4, 5, 9), (9, 40, 3, 3, 3), padding=1, fill="constant"),
+    _case("long_channels_grouped", (1, 1050, 4, 19), (10, 525, 2, 2), "bias", groups=2),
+    _case(
+        "long_channels_partial", (1, 65, 7, 18), (5, 65, 3, 3), padding=1, padding_mode="partial"
+    ),
+    _case("long_channels_epilogue", (1, 65, 7, 18), (20, 65, 3, 3), *EPILOGUE, activation="silu"),
+]
 _MODES = [
     _case(f"{mode}_{name}", x, w, "bias", padding_mode=mode, **kwargs)
     for mode in ("reflect", "replicate", "circular", "partial")
@@ -287,6 +304,7 @@ CASES: list[Case] = both_layouts(
     + _DENSE
     + _ONE_D
     + _THREE_D
+    + _LONG_SUMS
     + _MODES
     + _OWN_DILATION
     + _CHANNEL_RANGE

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -33,7 +34,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     build = Path(os.environ.get("SWATH_BUILD_DIR", folder / "build"))
     build = build if build.is_absolute() else ROOT / build
     if not (build / "CMakeCache.txt").is_file():
-        run("cmake", "-S", ROOT, "-B", build)
+        run("cmake", "-S", ROOT, "-B", build, f"-DPython_EXECUTABLE={sys.executable}")
         run("cmake", "--build", build, "--parallel")
     run("cmake", "--install", build, "--prefix", folder / "prefix")
     return folder / "prefix"

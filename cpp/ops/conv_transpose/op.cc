@@ -4,6 +4,7 @@
 // strided views of weight and output; nothing is copied and no zero is multiplied.
 #include <algorithm>
 #include <numeric>
+#include <vector>
 
 #include <swath/ops/sliding_conv.h>
 
@@ -19,23 +20,58 @@ struct Phase {
   int64_t first_out, n_out;
   int64_t first_tap, tap_step, n_taps;
   int64_t dilation, pad;
+
+  int64_t last_tap() const { return first_tap + (n_taps - 1) * tap_step; }
 };
 
-Phase make_phase(int64_t residue, int64_t out, int64_t kernel, int64_t stride, int64_t dilation,
-                 int64_t pad) {
-  const int64_t common = std::gcd(stride, dilation);
-  Phase phase{residue, (out - residue + stride - 1) / stride, 0, stride / common, 0,
-              dilation / common, 0};
-  // Tap t reaches output p from input (p + pad - t dilation) / stride, where that is whole.
-  int64_t first = 0;
-  while (first < phase.tap_step && (residue + pad - first * dilation) % stride != 0) ++first;
-  if (first == phase.tap_step || first >= kernel) return phase;
-  phase.first_tap = first;
-  phase.n_taps = (kernel - first + phase.tap_step - 1) / phase.tap_step;
-  // Flipped, tap m of the ordinary convolution is original tap first + (n_taps - 1 - m) tap_step.
-  const int64_t last = first + (phase.n_taps - 1) * phase.tap_step;
-  phase.pad = -((residue + pad - last * dilation) / stride);
-  return phase;
+/// One axis of the call.
+struct TransposedAxis {
+  int64_t in = 1, out = 1, kernel = 1, stride = 1, dilation = 1, pad = 0;
+
+  /// Residue of the outputs that tap t reaches: output p sees input (p + pad - t dilation) / stride.
+  int64_t residue_of(int64_t tap) const {
+    const int64_t r = (tap * dilation - pad) % stride;
+    return r < 0 ? r + stride : r;
+  }
+};
+
+/// The phases that some tap reaches, in order of their residue.
+std::vector<Phase> phases_of(const TransposedAxis& a) {
+  const int64_t common = std::gcd(a.stride, a.dilation);
+  const int64_t tap_step = a.stride / common;
+  std::vector<Phase> phases;
+  for (int64_t first = 0; first < std::min(tap_step, a.kernel); ++first) {
+    const int64_t residue = a.residue_of(first);
+    if (residue >= a.out) continue;
+    Phase phase{residue, (a.out - residue + a.stride - 1) / a.stride, first, tap_step,
+                (a.kernel - first + tap_step - 1) / tap_step, a.dilation / common, 0};
+    // Flipped, tap 0 of the ordinary convolution is the last original tap.
+    phase.pad = -((residue + a.pad - phase.last_tap() * a.dilation) / a.stride);
+    phases.push_back(phase);
+  }
+  return phases;
+}
+
+int64_t output_length(const CallSite& site, int axis, const TransposedAxis& a, int64_t pad_after,
+                      int64_t extra) {
+  if (extra < 0 || extra >= std::max(a.stride, a.dilation)) {
+    site.fail(ErrorCode::param, "output_padding",
+              format("output_padding is {} on axis {}, needed is a number >= 0 and below "
+                     "max(stride, dilation) = {}",
+                     extra, axis, std::max(a.stride, a.dilation)));
+  }
+  if (a.in == 0) return 0;
+  if (static_cast<double>(a.in) * static_cast<double>(a.stride) > 1e15) {
+    site.fail(ErrorCode::out_of_memory, "stride",
+              format("stride {} on axis {} gives an output larger than any memory", a.stride, axis));
+  }
+  const int64_t length =
+      (a.in - 1) * a.stride - a.pad - pad_after + a.dilation * (a.kernel - 1) + 1 + extra;
+  if (length < 1) {
+    site.fail(ErrorCode::shape, "padding",
+              format("padding leaves {} outputs on axis {}, needed is at least 1", length, axis));
+  }
+  return length;
 }
 
 }  // namespace
@@ -70,24 +106,12 @@ Plan plan_conv_transpose(const TensorDesc& x, const TensorDesc& weight, const Te
   const int64_t n_out = weight.shape[1] * p.groups;
   if (map.n >= 0) shape[map.n] = n_batch;
   shape[map.c] = n_out;
+  std::array<TransposedAxis, 3> axes;
   for (int i = 0; i < p.ndim; ++i) {
-    const int64_t extra = p.output_padding[i];
-    if (extra < 0 || extra >= std::max(p.stride[i], p.dilation[i])) {
-      site.fail(ErrorCode::param, "output_padding",
-                format("output_padding is {} on axis {}, needed is a number >= 0 and below "
-                       "max(stride, dilation) = {}",
-                       extra, i, std::max(p.stride[i], p.dilation[i])));
-    }
     const int64_t n = x.shape[map.spatial[i]];
     const auto pad = resolve_padding(p.padding, i, n, {kernel[i], p.stride[i], p.dilation[i]});
-    const int64_t length = n == 0 ? 0
-                                  : (n - 1) * p.stride[i] - pad[0] - pad[1] +
-                                        p.dilation[i] * (kernel[i] - 1) + 1 + extra;
-    if (length < 0 || (length == 0 && n > 0)) {
-      site.fail(ErrorCode::shape, "padding",
-                format("padding leaves {} outputs on axis {}, needed is at least 1", length, i));
-    }
-    shape[map.spatial[i]] = length;
+    axes[i] = {n, 1, kernel[i], p.stride[i], p.dilation[i], pad[0]};
+    axes[i].out = shape[map.spatial[i]] = output_length(site, i, axes[i], pad[1], p.output_padding[i]);
   }
 
   auto plan = std::make_shared<PlanImpl>();
@@ -111,40 +135,44 @@ Plan plan_conv_transpose(const TensorDesc& x, const TensorDesc& weight, const Te
   whole.w_group_stride = whole.in_per_group * weight.strides[0];
   whole.w_in_stride = weight.strides[0];
   whole.w_out_stride = weight.strides[1];
-  whole.epilogue.activation = p.activation;
-  whole.epilogue.activation_value = p.activation_value;
   set_readable_span(x, whole);
 
-  Extents n_phases{1, 1, 1};
-  for (int i = 0; i < p.ndim; ++i) {
-    n_phases[i] = std::min(p.stride[i], y.shape[map.spatial[i]]);
+  std::array<std::vector<Phase>, 3> phases;
+  bool has_gaps = whole.in_per_group == 0;  // outputs that no tap reaches
+  for (int i = 0; i < 3; ++i) {
+    phases[i] = phases_of(axes[i]);
+    has_gaps |= static_cast<int64_t>(phases[i].size()) < std::min(axes[i].stride, axes[i].out);
   }
-  for (int64_t index = 0; index < n_phases[0] * n_phases[1] * n_phases[2]; ++index) {
-    const int64_t residue[3] = {index / (n_phases[1] * n_phases[2]),
-                                index / n_phases[2] % n_phases[1], index % n_phases[2]};
-    ConvProblem c = whole;
+  if (has_gaps) {
+    FillProblem fill{item_bytes(x.dtype), n_batch, n_out, whole.y_batch_stride, whole.y_channel_stride,
+                     whole.epilogue.bias_stride};
     for (int i = 0; i < p.ndim; ++i) {
-      const int at = map.spatial[i];
-      const auto pad = resolve_padding(p.padding, i, x.shape[at],
-                                       {kernel[i], p.stride[i], p.dilation[i]});
-      const Phase phase = make_phase(residue[i], y.shape[at], kernel[i], p.stride[i],
-                                     p.dilation[i], pad[0]);
-      const int64_t w_stride = weight.strides[2 + i];
-      const int64_t last_tap = phase.first_tap + (phase.n_taps - 1) * phase.tap_step;
-      c.axis[3 - p.ndim + i] = {.in = x.shape[at], .out = phase.n_out, .kernel = phase.n_taps,
-                                .stride = 1, .dilation = phase.dilation, .pad = phase.pad,
-                                .x_stride = x.strides[at], .w_stride = -phase.tap_step * w_stride,
-                                .y_stride = p.stride[i] * y.strides[at]};
-      c.y_offset += phase.first_out * y.strides[at];
-      if (phase.n_taps > 0) c.w_offset += last_tap * w_stride;
+      fill.shape[i] = y.shape[map.spatial[i]];
+      fill.strides[i] = y.strides[map.spatial[i]];
     }
-    if (c.n_taps() == 0) {
-      // No tap reaches these outputs: a convolution without input channels is the bias alone.
-      c.in_per_group = 0;
-      for (ConvAxis& a : c.axis) a.kernel = 1;
+    add_fill_step(*plan, fill);
+  }
+  if (whole.in_per_group == 0) return Plan(std::move(plan));
+  for (const Phase& f0 : phases[0]) {
+    for (const Phase& f1 : phases[1]) {
+      for (const Phase& f2 : phases[2]) {
+        ConvProblem c = whole;
+        const Phase* phase[3] = {&f0, &f1, &f2};
+        for (int i = 0; i < p.ndim; ++i) {
+          const int at = map.spatial[i];
+          const Phase& f = *phase[i];
+          const int64_t w_stride = weight.strides[2 + i];
+          c.axis[3 - p.ndim + i] = {.in = x.shape[at], .out = f.n_out, .kernel = f.n_taps,
+                                    .stride = 1, .dilation = f.dilation, .pad = f.pad,
+                                    .x_stride = x.strides[at], .w_stride = -f.tap_step * w_stride,
+                                    .y_stride = p.stride[i] * y.strides[at]};
+          c.y_offset += f.first_out * y.strides[at];
+          c.w_offset += f.last_tap() * w_stride;
+        }
+        canonicalize_axes(c);
+        add_conv_step(*plan, c, p.op);
+      }
     }
-    canonicalize_axes(c);
-    add_conv_step(*plan, c, p.op);
   }
   return Plan(std::move(plan));
 }

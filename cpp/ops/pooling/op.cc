@@ -34,16 +34,23 @@ void check_no_empty_window(const CallSite& site, int axis, const PoolAxis& a) {
   }
 }
 
-/// Drops the taps at both ends that no output sees inside the array.
+int64_t divide_up(int64_t n, int64_t by) { return n <= 0 ? 0 : (n - 1) / by + 1; }
+
+/// Drops the taps at both ends that no output sees inside the array, so that neither time nor
+/// memory grows with a window or a padding far beyond it.
 void trim_window(PoolAxis& a) {
-  const int64_t last_start = (a.out - 1) * a.stride - a.pad;
-  if (last_start < 0) {
-    const int64_t n = std::min((-last_start + a.dilation - 1) / a.dilation, a.window - 1);
-    a.pad -= n * a.dilation;
-    a.window -= n;
+  const int64_t last_tap = a.dilation * (a.window - 1);
+  const int64_t first_output = divide_up(a.pad - last_tap, a.stride);
+  const int64_t last_output = std::min(a.out - 1, (a.in - 1 + a.pad) / a.stride);
+  if (a.in == 0 || first_output > last_output) {
+    a.in = 0;
+    a.window = 1;
+    return;
   }
-  const int64_t n_useful = (a.in + a.pad + a.dilation - 1) / a.dilation;
-  a.window = std::max<int64_t>(1, std::min(a.window, n_useful));
+  const int64_t end = (a.in - 1 + a.pad - first_output * a.stride) / a.dilation + 1;
+  const int64_t begin = divide_up(a.pad - last_output * a.stride, a.dilation);
+  a.window = std::max<int64_t>(1, std::min(a.window, end) - begin);
+  a.pad -= begin * a.dilation;
 }
 
 struct Reduction {
@@ -68,8 +75,7 @@ Plan make_plan(const CallSite& site, const TensorDesc& x, const TensorDesc& y, P
   const bool is_mean = reduction.op == PoolOp::mean;
   problem.divides_by_inside = is_mean && !reduction.count_include_pad;
   if (is_mean) problem.divisor = n_taps;
-  const bool may_be_empty =
-      reduction.op == PoolOp::sum || (is_mean && reduction.count_include_pad);
+  const bool may_be_empty = reduction.op == PoolOp::sum || (is_mean && reduction.count_include_pad);
   if (!may_be_empty) {
     for (size_t i = 0; i < pooled.size(); ++i) {
       check_no_empty_window(site, static_cast<int>(i), axes[pooled[i]]);
@@ -124,9 +130,9 @@ Plan plan_pooling(const TensorDesc& x, const PoolingParams& params, const PlanOp
   std::vector<int> pooled;
   for (int i = 0; i < params.ndim; ++i) {
     const int at = map.spatial[i];
-    shape[at] = set_window(site, axes[at], i,
-                           {params.window[i], params.stride[i], params.dilation[i]},
-                           params.padding);
+    shape[at] =
+        set_window(site, axes[at], i, {params.window[i], params.stride[i], params.dilation[i]},
+                   params.padding);
     pooled.push_back(at);
   }
   const TensorDesc y = output_desc(site, x, shape.data(), x.rank, options.out);

@@ -10,12 +10,10 @@ const PoolingProblem& as_pooling(const void* problem) {
 }
 
 const char* reject_rows(const void* problem) noexcept {
-  return as_pooling(problem).n_inner == 1 ? nullptr
-                                          : "the contiguous axis of x is not pooled";
+  return as_pooling(problem).n_inner == 1 ? nullptr : "the contiguous axis of x is not pooled";
 }
 const char* reject_channels(const void* problem) noexcept {
-  return as_pooling(problem).n_inner != 1 ? nullptr
-                                          : "no axis of unit stride is left unpooled";
+  return as_pooling(problem).n_inner != 1 ? nullptr : "no axis of unit stride is left unpooled";
 }
 size_t no_packed_bytes(const void*) noexcept { return 0; }
 void no_pack(const void*, const Buffers&, void*) noexcept {}
@@ -28,13 +26,13 @@ size_t scratch_bytes(const void* problem) noexcept {
 
 int64_t n_tasks(const void* problem) noexcept {
   const PoolingProblem& p = as_pooling(problem);
-  return p.n_outer_elements() * p.depth.n_blocks() * p.height.n_blocks() * p.width.n_blocks() *
-         p.n_inner_blocks();
+  return p.n_outer_elements() * p.n_plane_blocks() * p.depth.n_blocks() * p.height.n_blocks() *
+         p.width.n_blocks() * p.n_inner_blocks();
 }
 
-/// The tasks' mixed-radix counter: outer axes, then the four kinds of blocks, the last one fastest.
+/// The tasks' mixed-radix counter: outer axes, then the five kinds of blocks, the last one fastest.
 struct Counter {
-  static constexpr int kMaxDigits = kMaxRank + 4;
+  static constexpr int kMaxDigits = kMaxRank + 5;
   int64_t digit[kMaxDigits], n[kMaxDigits], x_step[kMaxDigits] = {}, y_step[kMaxDigits] = {};
   int n_digits = 0;
   int64_t x = 0, y = 0;  // offsets of the outer element
@@ -45,6 +43,7 @@ struct Counter {
       x_step[n_digits] = p.outer[n_digits].x_stride;
       y_step[n_digits] = p.outer[n_digits].y_stride;
     }
+    n[n_digits++] = p.n_plane_blocks();
     n[n_digits++] = p.depth.n_blocks();
     n[n_digits++] = p.height.n_blocks();
     n[n_digits++] = p.width.n_blocks();
@@ -69,8 +68,8 @@ struct Counter {
   }
 
   Block block() const {
-    const int64_t* d = digit + n_digits - 4;
-    return {d[0], d[1], d[2], d[3]};
+    const int64_t* d = digit + n_digits - 5;
+    return {d[0], d[1], d[2], d[3], d[4]};
   }
 };
 
@@ -118,10 +117,10 @@ using f64 = double;
 
 }  // namespace
 
-#define SWATH_KERNEL(variant, dtype, min_cluster)                                                \
-  extern const KernelFns pooling_##variant##_##dtype;                                            \
-  const KernelFns pooling_##variant##_##dtype = {reject_##variant,     no_packed_bytes, no_pack, \
-                                                 scratch_bytes<dtype>, n_tasks,         run<dtype>};
+#define SWATH_KERNEL(variant, dtype, min_cluster)     \
+  extern const KernelFns pooling_##variant##_##dtype; \
+  const KernelFns pooling_##variant##_##dtype = {     \
+      reject_##variant, no_packed_bytes, no_pack, scratch_bytes<dtype>, n_tasks, run<dtype>};
 #include "ops/pooling/kernels.def"
 #undef SWATH_KERNEL
 

@@ -33,7 +33,8 @@ struct PoolAxis {
   int64_t in = 1, out = 1;
   int64_t window = 1, stride = 1, dilation = 1, pad = 0;
   int64_t x_stride = 0, y_stride = 0;
-  int64_t block = 1;  // outputs of one task
+  int64_t block = 1;       // outputs of one task
+  bool by_groups = false;  // suffixes and prefixes of groups of rows (height only); one step
   int32_t n_steps = 1;
   PoolStep steps[kMaxPoolSteps];
 
@@ -81,6 +82,12 @@ struct PoolingProblem {
   PoolAxis depth, height, width;
   int64_t n_inner = 1, x_inner_stride = 1, y_inner_stride = 1;
   int64_t inner_block = 1;
+  PoolOuter planes;  // the innermost of the outer axes, several of one task if they are small
+  int64_t plane_block = 1;
+  int64_t rows_per_pass = 1;  // rows of the height (of all planes of a task) made before the width
+  int64_t rows_per_fold =
+      1;                    // of those, rows that the width takes at once; all if there are planes
+  int64_t row_columns = 1;  // from row to row of them; a multiple of the width's stride
   int32_t n_outer = 0;
   PoolOuter outer[kMaxRank];
 
@@ -88,6 +95,9 @@ struct PoolingProblem {
     int64_t n = 1;
     for (int i = 0; i < n_outer; ++i) n *= outer[i].n;
     return n;
+  }
+  __attribute__((always_inline)) int64_t n_plane_blocks() const {
+    return (planes.n + plane_block - 1) / plane_block;
   }
   __attribute__((always_inline)) int64_t n_inner_blocks() const {
     return (n_inner + inner_block - 1) / inner_block;

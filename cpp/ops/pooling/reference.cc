@@ -1,4 +1,5 @@
-// Plain loops over every window, sums in double: the oracle in C++ and the last resort of the table.
+// Plain loops over every window, sums in double: the oracle in C++ and the last resort of the
+// table.
 #include <Eigen/Core>
 #include <algorithm>
 #include <cmath>
@@ -30,8 +31,9 @@ double combine(PoolOp op, double a, double b) {
 /// The elements of one window inside the array: first, first + dilation, ...
 struct Inside {
   int64_t first, n;
-  Inside(const PoolAxis& a, int64_t output) : first(output * a.stride - a.pad), n(a.n_inside(output)) {
-    while (first < 0) first += a.dilation;
+  Inside(const PoolAxis& a, int64_t output)
+      : first(output * a.stride - a.pad), n(a.n_inside(output)) {
+    if (first < 0) first += (-first + a.dilation - 1) / a.dilation * a.dilation;
   }
 };
 
@@ -55,7 +57,7 @@ double window_value(const PoolingProblem& p, const T* x, int64_t d, int64_t h, i
 
 int64_t n_tasks(const void* problem) noexcept {
   const PoolingProblem& p = as_pooling(problem);
-  return p.n_outer_elements() * p.n_inner;
+  return p.n_outer_elements() * p.planes.n * p.n_inner;
 }
 
 template <class T>
@@ -64,7 +66,9 @@ void run(const void* problem, const Buffers& buffers, const void*, void*, int64_
   const PoolingProblem& p = as_pooling(problem);
   for (int64_t task = begin; task < end; ++task) {
     int64_t rest = task / p.n_inner;
-    int64_t x_at = task % p.n_inner * p.x_inner_stride, y_at = task % p.n_inner * p.y_inner_stride;
+    int64_t x_at = task % p.n_inner * p.x_inner_stride + rest % p.planes.n * p.planes.x_stride;
+    int64_t y_at = task % p.n_inner * p.y_inner_stride + rest % p.planes.n * p.planes.y_stride;
+    rest /= p.planes.n;
     for (int i = p.n_outer - 1; i >= 0; --i) {
       const int64_t index = rest % p.outer[i].n;
       rest /= p.outer[i].n;
@@ -91,9 +95,11 @@ void no_pack(const void*, const Buffers&, void*) noexcept {}
 template <class T>
 constexpr KernelFns kFns{no_reject, no_bytes, no_pack, no_bytes, n_tasks, run<T>};
 
-#define SWATH_REFERENCE(dtype, type)                                                      \
-  {"pooling_" #dtype "_reference", "reference",  DType::dtype, Cluster::reference, \
-   DeviceType::cpu,               &kFns<type>}
+#define SWATH_REFERENCE(dtype, type)                                               \
+  {                                                                                \
+    "pooling_" #dtype "_reference", "reference", DType::dtype, Cluster::reference, \
+        DeviceType::cpu, &kFns<type>                                               \
+  }
 constexpr KernelRecord kRecords[] = {SWATH_REFERENCE(f32, float), SWATH_REFERENCE(f64, double),
                                      SWATH_REFERENCE(f16, Eigen::half),
                                      SWATH_REFERENCE(bf16, Eigen::bfloat16)};

@@ -14,7 +14,8 @@ using PoolAxes = std::vector<PoolAxis>;
 /// smallest stride the width, the next ones height and depth, all others are walked along.
 void assign_roles(PoolAxes axes, PoolingProblem& problem);
 
-/// Splits the long windows into steps: their cost per output grows with the logarithm of the window.
+/// Splits the long windows into steps: their cost per output grows with the logarithm of the
+/// window.
 void plan_steps(PoolingProblem& problem);
 
 /// Cuts the axes into blocks whose intermediate rows fit the caches.

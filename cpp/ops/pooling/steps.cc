@@ -67,7 +67,7 @@ class StepPlanner {
 void plan_axis(PoolAxis& a, bool may_overlap) {
   a.n_steps = 1;
   a.steps[0] = {.size = a.window, .n_raw = a.window};
-  if (a.window <= 4) return;
+  if (a.window <= 4 || a.by_groups) return;
   StepPlanner planner(may_overlap);
   std::array<PoolStep, kMaxPoolSteps> reversed;
   int n = 0;
@@ -76,7 +76,9 @@ void plan_axis(PoolAxis& a, bool may_overlap) {
     if (n == kMaxPoolSteps) return;  // the single step above serves
     const bool is_first = s.part == 1;
     reversed[n++] = is_first ? PoolStep{.size = size, .n_raw = size}
-                             : PoolStep{.size = size, .prev_size = s.part, .n_raw = s.rest,
+                             : PoolStep{.size = size,
+                                        .prev_size = s.part,
+                                        .n_raw = s.rest,
                                         .n_prev = static_cast<int32_t>(s.parts)};
     if (is_first) break;
     size = s.part;
@@ -85,10 +87,20 @@ void plan_axis(PoolAxis& a, bool may_overlap) {
   std::reverse_copy(reversed.begin(), reversed.begin() + n, a.steps);
 }
 
+/// Groups cost three operations per output and need no more than some outputs of memory. Their sums
+/// run through a whole window in sequence.
+bool fits_groups(const PoolAxis& a) {
+  constexpr int64_t kShort = 8, kLong = 512;
+  return a.stride == 1 && a.dilation == 1 && a.window >= kShort && a.window <= kLong &&
+         a.out >= a.window;
+}
+
 }  // namespace
 
 void plan_steps(PoolingProblem& problem) {
   const bool may_overlap = problem.op == PoolOp::max || problem.op == PoolOp::min;
+  PoolAxis& h = problem.height;
+  h.by_groups = fits_groups(h);
   for (PoolAxis* a : {&problem.depth, &problem.height, &problem.width}) plan_axis(*a, may_overlap);
   // Vectors over outputs read `window` values each, strided ones as many as there are lanes;
   // sharing one window among the lanes costs a reduction tree per output.

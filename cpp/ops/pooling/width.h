@@ -1,5 +1,5 @@
-// The pass along the width: one row in scratch memory, padding included, becomes one row of outputs.
-// Included by *.isa.cc only.
+// The pass along the width: one row in scratch memory, padding included, becomes one row of
+// outputs. Included by *.isa.cc only.
 #pragma once
 
 #include "ops/pooling/column.h"
@@ -17,64 +17,77 @@ struct WidthTile {
 template <class Op, class A>
 class Width {
  public:
-  /// `row` holds the columns from tile.start on, `steps` has room for as many.
-  Width(const PoolingProblem& problem, const WidthTile& tile, A* row, A* steps)
+  /// `row` holds the columns from tile.start on, n_rows rows of them; `steps` has room for as many.
+  Width(const PoolingProblem& problem, const WidthTile& tile, int64_t n_rows, A* row, A* steps)
       : p_(problem), w_(problem.width), tile_(tile), row_(row), steps_(steps) {
-    const int64_t n = tile.n_inner;
-    fill(row, (tile.begin - tile.start) * n);
-    fill(row + (tile.end - tile.start) * n, (w_.reach(tile.n) - (tile.end - tile.start)) * n);
+    const int64_t n = tile.n_inner, n_inside = tile.end - tile.begin;
+    const int64_t n_after = w_.reach(tile.n) - n_inside - (tile.begin - tile.start);
+    for (int64_t i = 0; i < n_rows; ++i, row += in_pitch()) {
+      fill(row, (tile.begin - tile.start) * n);
+      fill(row + (tile.end - tile.start) * n, n_after * n);
+    }
   }
 
   const WidthTile& tile() const { return tile_; }
   A* inside() const { return row_ + (tile_.begin - tile_.start) * tile_.n_inner; }
+  /// From row to row, in elements. Rows in succession are one row with meaningless outputs between.
+  int64_t in_pitch() const { return p_.row_columns * tile_.n_inner; }
+  int64_t out_pitch() const { return p_.row_columns / w_.stride * tile_.n_inner; }
 
-  /// to = the outputs of the tile, dense.
-  __attribute__((noinline)) void fold_row(A* to) const {
-    if (p_.reduces_lanes) return fold_by_lanes(to);
+  /// to = the outputs of n_rows rows from `first` on; sums divided by `divisor`.
+  __attribute__((noinline)) void fold_rows(int64_t first, int64_t n_rows, A* to, A divisor) const {
+    const A* row = row_ + first * in_pitch();
+    if (p_.reduces_lanes) return fold_by_lanes(row, n_rows, to, divisor);
     const int64_t n = tile_.n_inner;
     const UnitLoad<A> unit;
     for (int j = 0; j + 1 < w_.n_steps; ++j) {
-      const int64_t positions = (tile_.n - 1) * w_.stride + 1 +
+      const int64_t positions = (n_rows - 1) * p_.row_columns + (tile_.n - 1) * w_.stride + 1 +
                                 w_.dilation * (w_.window - w_.steps[j].size);
-      fold<Op>(terms(j, 0), unit, unit, steps_, positions * n);
+      fold<Op>(terms(j, row, 1), unit, unit, steps_, positions * n);
     }
-    const int last = w_.n_steps - 1;
+    Terms<A, A> last = terms(w_.n_steps - 1, row, divisor);
+    const int64_t n_outputs = (n_rows - 1) * out_pitch() + tile_.n * n;
     if (w_.stride == 1) {
-      fold<Op>(terms(last, 0), unit, unit, to, tile_.n * n);
+      fold<Op>(last, unit, unit, to, n_outputs);
     } else if (n > 1) {
-      for (int64_t i = 0; i < tile_.n; ++i) {
-        fold<Op>(terms(last, i * w_.stride), unit, unit, to + i * n, n);
-      }
+      last.n_rows = tile_.n;
+      last.raw_row_step = last.prev_row_step = w_.stride * n;
+      last.row_step = n;
+      fold<Op>(last, unit, unit, to, n);
     } else if (w_.stride == 2) {
-      fold<Op>(terms(last, 0), EvenLoad<A>{}, EvenLoad<A>{}, to, tile_.n);
+      fold<Op>(last, EvenLoad<A>{}, EvenLoad<A>{}, to, n_outputs);
     } else {
       const StridedLoad<A> load{w_.stride};
-      fold<Op>(terms(last, 0), load, load, to, tile_.n);
+      fold<Op>(last, load, load, to, n_outputs);
     }
   }
 
  private:
-  __attribute__((noinline)) static void fill(A* to, int64_t n) {
+  static void fill(A* to, int64_t n) {
     for (int64_t i = 0; i < n; ++i) to[i] = Op::kIdentity;
   }
 
-  Terms<A, A> terms(int j, int64_t position) const {
+  Terms<A, A> terms(int j, const A* row, A divisor) const {
     const PoolStep& step = w_.steps[j];
     const int64_t tap = w_.dilation * tile_.n_inner;
     Terms<A, A> t;
-    t.raw = row_ + position * tile_.n_inner + tap * (step.size - step.n_raw);
+    t.raw = row + tap * (step.size - step.n_raw);
     t.raw_step = tap;
     t.n_raw = step.n_raw;
     t.n_prev = step.n_prev;
+    t.divisor = divisor;
     for (int i = 0; i < step.n_prev; ++i) {
-      t.prev[i] = steps_ + position * tile_.n_inner + tap * step.prev_offset(i);
+      t.prev[i] = steps_ + tap * step.prev_offset(i);
     }
     return t;
   }
 
-  void fold_by_lanes(A* to) const {
-    for (int64_t i = 0; i < tile_.n; ++i) {
-      to[i] = fold_lanes<Op>(row_ + i * w_.stride, w_.window);
+  void fold_by_lanes(const A* row, int64_t n_rows, A* to, A divisor) const {
+    for (int64_t r = 0; r < n_rows; ++r, row += in_pitch()) {
+      for (int64_t i = 0; i < tile_.n; ++i) {
+        const A value = fold_lanes<Op>(row + i * w_.stride, w_.window);
+        to[r * out_pitch() + i] = Op::kIsSum ? value / divisor : value;
+      }
     }
   }
 

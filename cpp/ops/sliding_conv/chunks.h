@@ -2,8 +2,7 @@
 // of float32 loses more than the sqrt(terms) that the tolerance grants (design: numerics).
 #pragma once
 
-#include "ops/sliding_conv/problem.h"
-#include "simd/vec.h"
+#include "ops/sliding_conv/kernel_math.h"
 
 namespace swath::SWATH_ISA {
 namespace {
@@ -23,8 +22,6 @@ struct ChunkPlan {
   int64_t n_taps[3];
   int64_t n_chunks;
 };
-
-SWATH_ALWAYS_INLINE int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
 /// Whole kernels of several channels if they fit, else parts of one channel's kernel.
 SWATH_ALWAYS_INLINE ChunkPlan plan_chunks(const ConvProblem& p) {
@@ -58,6 +55,11 @@ SWATH_ALWAYS_INLINE Chunk chunk_at(const ConvProblem& p, const ChunkPlan& plan, 
   chunk.c1 = chunk.c0 + plan.channels;
   if (chunk.c1 > p.in_per_group) chunk.c1 = p.in_per_group;
   return chunk;
+}
+
+/// Chunks of taps alone (channels are cut separately, as the outer loop).
+SWATH_ALWAYS_INLINE int64_t n_tap_chunks(const ChunkPlan& c) {
+  return c.n_taps[0] * c.n_taps[1] * c.n_taps[2];
 }
 
 }  // namespace

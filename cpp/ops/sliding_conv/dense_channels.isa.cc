@@ -1,7 +1,7 @@
 // Several input channels per group, channels last (and 1x1): lanes along output channels, a product
 // of positions and channels summed tap by tap, without a column buffer.
 #include "core/isa_table.h"
-#include "ops/sliding_conv/channels.h"
+#include "ops/sliding_conv/channel_worker.h"
 
 namespace swath::SWATH_ISA {
 namespace {
@@ -10,15 +10,15 @@ struct Dense {
 #if defined(__AVX512F__) || defined(__aarch64__)
   // Sums, weights and one value of x: 12 x 2 + 2 + 1, 8 x 3 + 3 + 1 of 32 registers.
   static constexpr int kMostVectors = 3;
-  static int most_positions(int vectors) { return vectors == 3 ? 8 : 12; }
+  static int most_positions(const ConvProblem&, int vectors) { return vectors == 3 ? 8 : 12; }
   static constexpr int kTileVectors = 24;
 #else
   // 6 x 2 + 2 + 1 of 16 registers.
   static constexpr int kMostVectors = 2;
-  static int most_positions(int) { return 6; }
+  static int most_positions(const ConvProblem&, int) { return 6; }
   static constexpr int kTileVectors = 12;
 #endif
-  static constexpr int64_t kStagedBytes = 160 * 1024;
+  static constexpr bool kPartsShrinkBox = false;  // a box holds the group's channels
 
   static int64_t summed_channels(const ConvProblem& p) { return p.in_per_group; }
   static bool maps_channels(const ConvProblem&) { return false; }
@@ -35,15 +35,24 @@ struct Dense {
     return lanes;
   }
   template <class T>
-  static int64_t widest_pitch(const ConvProblem& p) {
+  static int64_t widest_pitch(const ConvProblem& p, int64_t) {
     return p.in_per_group;
   }
   template <class T>
-  static int64_t staged_pitch(const ConvProblem& p, const LaneBlock&) {
-    return p.in_per_group;
+  static int64_t box_pitch(const ChannelRange& channels) {
+    return channels.n;
   }
-  static ChannelRange staged_channels(const ConvProblem& p, const LaneBlock& lanes) {
-    return {lanes.group * p.in_per_group, p.in_per_group, 1};
+  /// One box for the lanes of a group.
+  template <class T>
+  static ChannelRange box_channels(const ConvProblem& p, const LaneTasks& tasks, LaneTasks& share) {
+    const int64_t n = n_lane_blocks<T>(p.out_per_group, kMostVectors);
+    const int64_t group = share.begin / n;
+    share.end = min_of(tasks.end, (group + 1) * n);
+    return {group * p.in_per_group, p.in_per_group, 1};
+  }
+  static int64_t lane_offset(const LaneBlock&, const ChannelRange&) { return 0; }
+  static int64_t first_channel(const ConvProblem& p, const LaneBlock& lanes) {
+    return lanes.group * p.in_per_group;
   }
   template <class T>
   static int64_t over_read(const LaneBlock&) {
@@ -83,7 +92,7 @@ struct Dense {
   }
 
   template <class T>
-  static auto pick(int positions, int vectors) -> void (*)(const ChannelTile<T>&) {
+  static auto pick(const ConvProblem&, int positions, int vectors) -> void (*)(const ChannelTile<T>&) {
     switch (vectors * 16 + positions) {
 #define SWATH_TILE(V, P) \
   case (V)*16 + (P):     \
@@ -117,7 +126,7 @@ const char* reject(const void* problem) noexcept {
   if (p.in_per_group == 0) return "there are no input channels";
   if (p.in_per_group == 1 && p.n_groups > 1) return "one input channel per group: depthwise";
   if (prefers_rows<T>(p)) return "lanes along a row cost less than lanes along channels";
-  return nullptr;
+  return is_box_too_large(p, p.in_per_group, sizeof(T)) ? kBoxTooLarge : nullptr;
 }
 
 }  // namespace

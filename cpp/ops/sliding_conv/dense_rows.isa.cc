@@ -30,7 +30,7 @@ struct Schedule {
 template <class T>
 SWATH_ALWAYS_INLINE bool should_join(const ConvProblem& p, int64_t cols) {
   const ConvAxis& w = p.axis[2];
-  const int64_t gap = ceil_div(rows_seen(w, cols), w.stride) - cols;
+  const int64_t gap = ceil_div(inputs_seen(w, cols), w.stride) - cols;
   return round_up(cols, kLanes<T>) - cols > gap + cols / 32;
 }
 
@@ -41,9 +41,9 @@ SWATH_ALWAYS_INLINE Schedule make_schedule(const ConvProblem& p) {
   const int64_t tile = kVectors * kLanes<T>;
   // Whole rows if `kernel` of them fit, else as many tiles as do.
   int64_t cols = w.out;
-  const int64_t fit = kStagedBytes / (per_col * rows_seen(h, 1) * w.stride);
+  const int64_t fit = kStagedBytes / (per_col * inputs_seen(h, 1) * w.stride);
   if (cols > fit) cols = min_of(max_of(fit / tile, 1) * tile, w.out);
-  const int64_t row_bytes = per_col * rows_seen(w, cols);
+  const int64_t row_bytes = per_col * inputs_seen(w, cols);
   const int64_t rows = (kStagedBytes / row_bytes - (h.kernel - 1) * h.dilation) / h.stride;
   Schedule s;
   s.grid = make_grid(p, min_of(max_of(rows, 1), h.out), cols);
@@ -183,8 +183,11 @@ struct Worker {
   }
 };
 
+template <class T>
 const char* reject(const void* problem) noexcept {
-  return as_conv(problem).in_per_group == 0 ? "there are no input channels" : nullptr;
+  const ConvProblem& p = as_conv(problem);
+  if (p.in_per_group == 0) return "there are no input channels";
+  return is_box_too_large(p, p.in_per_group, sizeof(T)) ? kBoxTooLarge : nullptr;
 }
 
 template <class T, class S>
@@ -222,7 +225,7 @@ void run(const void* problem, const Buffers& b, const void* packed, void* memory
 
 #define SWATH_DENSE_ROWS(name, T, S)                                                            \
   extern const KernelFns sliding_conv_dense_rows_##name;                                        \
-  const KernelFns sliding_conv_dense_rows_##name{reject,           row_weight_bytes<T>, pack<T, S>, \
+  const KernelFns sliding_conv_dense_rows_##name{reject<T>,        row_weight_bytes<T>, pack<T, S>, \
                                                  scratch_bytes<T>, n_tasks<T>,      run<T, S>};
 SWATH_DENSE_ROWS(f32, float, float)
 SWATH_DENSE_ROWS(f64, double, double)

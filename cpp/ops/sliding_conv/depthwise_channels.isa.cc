@@ -1,42 +1,55 @@
 // One input channel per group, channels last: lanes along channels, taps in any number.
 #include "core/isa_table.h"
-#include "ops/sliding_conv/channels.h"
+#include "ops/sliding_conv/channel_worker.h"
 
 namespace swath::SWATH_ISA {
 namespace {
 
 struct Depthwise {
+  // Registers allow 16 or 8 sums. Neighbours that share pixels also keep weights in registers and
+  // want many positions; others want two vectors, so that few positions still hide the latency.
 #if defined(__AVX512F__) || defined(__aarch64__)
-  static constexpr int kMostVectors = 2, kPositions = 8;  // 16 sums of 32 registers
+  static constexpr int kPositions = 8, kSlidingVectors = 2;
 #else
-  static constexpr int kMostVectors = 2, kPositions = 4;  // 8 sums of 16 registers
+  static constexpr int kPositions = 4, kSlidingVectors = 1;
 #endif
-  static constexpr int kTileVectors = kMostVectors * kPositions;
-  static constexpr int64_t kStagedBytes = 96 * 1024;
+  static constexpr int kSlidingPositions = 8;
+  static constexpr int kTileVectors = 2 * kPositions;
+  static constexpr bool kPartsShrinkBox = true;  // a box holds the channels of its lanes
 
-  static int most_positions(int) { return kPositions; }
+  static bool slides(const ConvProblem& p) { return p.axis[2].stride == 1 && p.axis[2].dilation == 1; }
+  static int most_vectors(const ConvProblem& p) { return slides(p) ? kSlidingVectors : 2; }
+  static int most_positions(const ConvProblem& p, int) { return slides(p) ? kSlidingPositions : kPositions; }
   static int64_t summed_channels(const ConvProblem&) { return 1; }
   static bool maps_channels(const ConvProblem& p) { return p.out_per_group != 1; }
 
   template <class T>
   static int64_t n_lane_tasks(const ConvProblem& p) {
-    return n_lane_blocks<T>(p.n_out_channels(), kMostVectors);
+    return n_lane_blocks<T>(p.n_out_channels(), most_vectors(p));
   }
   template <class T>
   static LaneBlock lanes_at(const ConvProblem& p, int64_t i) {
-    return lane_block<T>(p.n_out_channels(), kMostVectors, i);
+    return lane_block<T>(p.n_out_channels(), most_vectors(p), i);
   }
   template <class T>
-  static int64_t widest_pitch(const ConvProblem&) {
-    return kMostVectors * kLanes<T>;
+  static int64_t widest_pitch(const ConvProblem& p, int64_t n_blocks) {
+    return n_blocks * most_vectors(p) * kLanes<T>;
   }
   template <class T>
-  static int64_t staged_pitch(const ConvProblem&, const LaneBlock& lanes) {
-    return lanes.n_vectors * kLanes<T>;
+  static int64_t box_pitch(const ChannelRange& channels) {
+    return round_up(channels.n, kLanes<T>);
   }
-  static ChannelRange staged_channels(const ConvProblem& p, const LaneBlock& lanes) {
-    return {lanes.first, lanes.n, p.out_per_group};
+  /// One box for all lanes of the task.
+  template <class T>
+  static ChannelRange box_channels(const ConvProblem& p, const LaneTasks& tasks, LaneTasks& share) {
+    const LaneBlock first = lanes_at<T>(p, tasks.begin), last = lanes_at<T>(p, tasks.end - 1);
+    share.end = tasks.end;
+    return {first.first, last.first + last.n - first.first, p.out_per_group};
   }
+  static int64_t lane_offset(const LaneBlock& lanes, const ChannelRange& box) {
+    return lanes.first - box.first;
+  }
+  static int64_t first_channel(const ConvProblem&, const LaneBlock& lanes) { return lanes.first; }
   template <class T>
   static int64_t over_read(const LaneBlock& lanes) {
     return lanes.n_vectors * kLanes<T> - lanes.n;
@@ -69,10 +82,14 @@ struct Depthwise {
   }
 
   template <class T>
-  static auto pick(int positions, int vectors) -> void (*)(const ChannelTile<T>&) {
-#define SWATH_TILE(P)                                                                     \
-  case P:                                                                                 \
-    return vectors == 1 ? &depthwise_tile<T, P, 1> : &depthwise_tile<T, P, 2>;
+  static auto pick(const ConvProblem& p, int positions, int vectors) -> void (*)(const ChannelTile<T>&) {
+    const bool is_sliding = slides(p);
+#define SWATH_SLIDING(P) \
+  case P:                \
+    if (is_sliding) return vectors == 1 ? &sliding_tile<T, P, 1> : &sliding_tile<T, P, kSlidingVectors>;
+#define SWATH_TILE(P) \
+  SWATH_SLIDING(P)    \
+  return vectors == 1 ? &depthwise_tile<T, P, 1> : &depthwise_tile<T, P, 2>;
     switch (positions) {
       SWATH_TILE(1)
       SWATH_TILE(2)
@@ -83,9 +100,19 @@ struct Depthwise {
       SWATH_TILE(6)
       SWATH_TILE(7)
       SWATH_TILE(8)
+#else
+      SWATH_SLIDING(5)
+      break;
+      SWATH_SLIDING(6)
+      break;
+      SWATH_SLIDING(7)
+      break;
+      SWATH_SLIDING(8)
+      break;
 #endif
     }
 #undef SWATH_TILE
+#undef SWATH_SLIDING
     return nullptr;
   }
 };
@@ -95,7 +122,7 @@ const char* reject(const void* problem) noexcept {
   const ConvProblem& p = as_conv(problem);
   if (p.in_per_group != 1) return "a group has more than one input channel, or none";
   if (prefers_rows<T>(p)) return "lanes along a row cost less than lanes along channels";
-  return nullptr;
+  return is_box_too_large(p, 2.0 * kLanes<T>, sizeof(T)) ? kBoxTooLarge : nullptr;
 }
 
 }  // namespace

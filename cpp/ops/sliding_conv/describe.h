@@ -39,4 +39,12 @@ struct CopyProblem {
 };
 void add_copy_step(PlanImpl& plan, const CopyProblem& problem);
 
+/// y = bias (input slot kConvBias), or zero without one.
+struct FillProblem {
+  int64_t item_bytes, n_batch, n_channels;
+  int64_t batch_stride, channel_stride, bias_stride;
+  std::array<int64_t, 3> shape{1, 1, 1}, strides{0, 0, 0};
+};
+void add_fill_step(PlanImpl& plan, const FillProblem& problem);
+
 }  // namespace swath

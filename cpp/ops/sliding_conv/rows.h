@@ -10,10 +10,6 @@
 namespace swath::SWATH_ISA {
 namespace {
 
-SWATH_ALWAYS_INLINE int64_t round_up(int64_t n, int64_t m) { return (n + m - 1) / m * m; }
-SWATH_ALWAYS_INLINE int64_t min_of(int64_t a, int64_t b) { return a < b ? a : b; }
-SWATH_ALWAYS_INLINE int64_t max_of(int64_t a, int64_t b) { return a > b ? a : b; }
-
 /// A box of outputs of one group of one sample: what one task computes.
 struct Block {
   int64_t n, g, od, oy, n_rows, ox, n_cols;
@@ -58,11 +54,6 @@ SWATH_ALWAYS_INLINE InputBox input_box(const ConvProblem& p, const Block& b) {
   return box;
 }
 
-/// Rows of x that a block of n output rows sees.
-SWATH_ALWAYS_INLINE int64_t rows_seen(const ConvAxis& a, int64_t n) {
-  return (n - 1) * a.stride + (a.kernel - 1) * a.dilation + 1;
-}
-
 /// The layout of a staged block. Tiles read up to a vector beyond a row: that is the next row's
 /// data, and zeros behind the last one (`staged_elements` counts them).
 SWATH_ALWAYS_INLINE RowsLayout make_layout(const ConvProblem& p, int64_t n_rows, int64_t n_cols) {
@@ -70,8 +61,8 @@ SWATH_ALWAYS_INLINE RowsLayout make_layout(const ConvProblem& p, int64_t n_rows,
   RowsLayout l;
   l.col_phases = w.stride;
   l.row_phases = h.stride;
-  l.row_pitch = ceil_div(rows_seen(w, n_cols), w.stride);
-  l.row_phase_pitch = ceil_div(rows_seen(h, n_rows), h.stride) * l.row_pitch;
+  l.row_pitch = ceil_div(inputs_seen(w, n_cols), w.stride);
+  l.row_phase_pitch = ceil_div(inputs_seen(h, n_rows), h.stride) * l.row_pitch;
   l.col_phase_pitch = l.row_phases * l.row_phase_pitch;
   l.plane_pitch = l.col_phases * l.col_phase_pitch;
   l.channel_pitch = d.kernel * l.plane_pitch;
@@ -196,7 +187,8 @@ SWATH_ALWAYS_INLINE BlockInput<T> open_block(const ConvProblem& p, const Buffers
   for (int64_t i = 0; i < w.kernel; ++i) {
     scratch.col_offset[i] = layout.col(i * w.dilation);
   }
-  stage_rows<T, S>(p, x, p.in_per_group, box, layout, scratch.staged);
+  const S* x_end = x_base<S>(p, b) + p.x_high;
+  stage_rows<T, S>(p, x, x_end, p.in_per_group, box, layout, scratch.staged);
   fill_zero(scratch.staged + p.in_per_group * layout.channel_pitch, kLanes<T>);
   return {scratch.staged, layout.channel_pitch, layout.row_pitch, true};
 }
@@ -256,7 +248,7 @@ SWATH_ALWAYS_INLINE RowTile<T> make_tile(const ConvProblem& p, int64_t n_tap_row
 
 /// Finishes n sums at acc: channel o, output row (od, oy), columns from ox.
 template <class T, class S>
-SWATH_ALWAYS_INLINE void finish_columns(const ConvProblem& p, const Buffers& b, const T* values,
+__attribute__((noinline)) void finish_columns(const ConvProblem& p, const Buffers& b, const T* values,
                                         const Block& block, int64_t o, int64_t oy, int64_t ox,
                                         int64_t n, T* acc, T* ratio) {
   const ConvAxis &d = p.axis[0], &h = p.axis[1], &w = p.axis[2];
@@ -280,10 +272,6 @@ SWATH_ALWAYS_INLINE void finish_columns(const ConvProblem& p, const Buffers& b, 
     run.ratio = ratio;
   }
   finish_run<false>(p, run);
-}
-
-SWATH_ALWAYS_INLINE const ConvProblem& as_conv(const void* p) {
-  return *static_cast<const ConvProblem*>(p);
 }
 
 template <class T>

@@ -10,14 +10,14 @@ template <class T>
 struct ChannelTile {
   const T* x;  // first position of the tile, first channel
   int64_t position_stride;
-  const int64_t* row_offset;    // the tap rows that count: where they are in x ...
-  const int64_t* row_w_offset;  // ... and in w
+  const int64_t* row_offset;  // the tap rows that count: where they are in x ...
+  const int64_t* row_index;   // ... and which row of w they are
   int64_t n_rows;
   const int64_t* col_offset;
   int64_t n_taps_x;
   int64_t n_channels;     // summed per tap (dense tiles)
-  const T* w;             // at a tap row: [kx][channel][V vectors]
-  int64_t w_tap_stride;
+  const T* w;             // [row][kx][channel][V vectors]
+  int64_t w_row_stride, w_tap_stride;
   const T* add;           // earlier chunks' sums, dense [P][V], or null
   T* out;
   int64_t out_stride;     // from one position to the next
@@ -44,6 +44,15 @@ SWATH_ALWAYS_INLINE void clear(PositionSums<T, P, V>& sums) {
 template <class T, int P, int V>
 SWATH_ALWAYS_INLINE void store_positions(const PositionSums<T, P, V>& sums, const ChannelTile<T>& t) {
   const int rest = static_cast<int>(t.n_lanes - (V - 1) * kLanes<T>);
+  const bool is_plain = t.add == nullptr && t.bias == nullptr && !t.has_clamp;
+  if (is_plain && rest >= kLanes<T>) {
+#pragma GCC unroll 16
+    for (int i = 0; i < P; ++i) {
+#pragma GCC unroll 16
+      for (int v = 0; v < V; ++v) store(t.out + i * t.out_stride + v * kLanes<T>, sums.v[i][v]);
+    }
+    return;
+  }
 #pragma GCC unroll 16
   for (int v = 0; v < V; ++v) {
     const bool is_whole = v + 1 < V || rest >= kLanes<T>;
@@ -74,7 +83,7 @@ __attribute__((noinline)) void depthwise_tile(const ChannelTile<T>& t) {
   clear(sums);
   for (int64_t row = 0; row < t.n_rows; ++row) {
     const T* x = t.x + t.row_offset[row];
-    const T* w = t.w + t.row_w_offset[row];
+    const T* w = t.w + t.row_index[row] * t.w_row_stride;
     for (int64_t kx = 0; kx < t.n_taps_x; ++kx) {
       const T* at = x + t.col_offset[kx];
 #pragma GCC unroll 16
@@ -92,6 +101,70 @@ __attribute__((noinline)) void depthwise_tile(const ChannelTile<T>& t) {
   store_positions(sums, t);
 }
 
+/// Taps whose weights stay in registers: 16 sums, 10 weights and 2 pixels of 32 registers, or 8 sums,
+/// 5 weights and a pixel of 16.
+inline constexpr int kTapGroup = 5;
+
+/// G neighbouring taps: each pixel is loaded once for all of the positions that see it, P + G - 1
+/// loads for P G products.
+template <int G, class T, int P, int V>
+SWATH_ALWAYS_INLINE void add_taps(PositionSums<T, P, V>& sums, const T* x, int64_t stride, const T* w) {
+  Vec<T> tap[G][V];
+#pragma GCC unroll 16
+  for (int k = 0; k < G; ++k) {
+#pragma GCC unroll 16
+    for (int v = 0; v < V; ++v) tap[k][v] = load(w + (k * V + v) * kLanes<T>);
+  }
+#pragma GCC unroll 16
+  for (int i = 0; i < P + G - 1; ++i) {
+#pragma GCC unroll 16
+    for (int v = 0; v < V; ++v) {
+      const Vec<T> u = load(x + i * stride + v * kLanes<T>);
+#pragma GCC unroll 16
+      for (int k = 0; k < G; ++k) {
+        const int at = i - k;
+        if (at >= 0 && at < P) sums.v[at][v] = mul_add(u, tap[k][v], sums.v[at][v]);
+      }
+    }
+  }
+}
+
+/// Depthwise with stride and dilation 1: neighbouring positions share pixels.
+template <class T, int P, int V>
+__attribute__((noinline)) void sliding_tile(const ChannelTile<T>& t) {
+  PositionSums<T, P, V> sums;
+  clear(sums);
+  const int64_t n_groups = (t.n_taps_x + kTapGroup - 1) / kTapGroup;
+  const int64_t group = (t.n_taps_x + n_groups - 1) / n_groups;
+  for (int64_t row = 0; row < t.n_rows; ++row) {
+    const T* x = t.x + t.row_offset[row] + t.col_offset[0];
+    const T* w = t.w + t.row_index[row] * t.w_row_stride;
+    for (int64_t kx = 0; kx < t.n_taps_x; kx += group) {
+      const int64_t n = t.n_taps_x - kx < group ? t.n_taps_x - kx : group;
+      switch (n) {
+        case 1:
+          add_taps<1>(sums, x, t.position_stride, w);
+          break;
+        case 2:
+          add_taps<2>(sums, x, t.position_stride, w);
+          break;
+        case 3:
+          add_taps<3>(sums, x, t.position_stride, w);
+          break;
+        case 4:
+          add_taps<4>(sums, x, t.position_stride, w);
+          break;
+        case 5:
+          add_taps<5>(sums, x, t.position_stride, w);
+          break;
+      }
+      x += n * t.position_stride;
+      w += n * V * kLanes<T>;
+    }
+  }
+  store_positions(sums, t);
+}
+
 /// Dense: a channel of a position is broadcast against the weights of V vectors of outputs.
 template <class T, int P, int V>
 __attribute__((noinline)) void dense_tile(const ChannelTile<T>& t) {
@@ -99,7 +172,7 @@ __attribute__((noinline)) void dense_tile(const ChannelTile<T>& t) {
   clear(sums);
   for (int64_t row = 0; row < t.n_rows; ++row) {
     const T* x = t.x + t.row_offset[row];
-    const T* w_row = t.w + t.row_w_offset[row];
+    const T* w_row = t.w + t.row_index[row] * t.w_row_stride;
     for (int64_t kx = 0; kx < t.n_taps_x; ++kx) {
       const T* at = x + t.col_offset[kx];
       const T* w = w_row + kx * t.w_tap_stride;

@@ -89,6 +89,19 @@ SWATH_ALWAYS_INLINE void add_shared_row(Sums<T, R, OB, V>& sums, const RowTile<T
 template <class T, int R, int OB, int V>
 SWATH_ALWAYS_INLINE void store_sums(const Sums<T, R, OB, V>& sums, const RowTile<T>& t) {
   const int rest = static_cast<int>(t.n_cols - (V - 1) * kLanes<T>);
+  const bool is_plain = t.add == nullptr && t.bias == nullptr && !t.has_clamp;
+  if (is_plain && rest >= kLanes<T> && t.n_rows == R && t.n_channels_out == OB) {
+#pragma GCC unroll 16
+    for (int j = 0; j < R; ++j) {
+#pragma GCC unroll 16
+      for (int o = 0; o < OB; ++o) {
+        T* to = t.out + j * t.out_row_stride + o * t.out_channel_stride;
+#pragma GCC unroll 16
+        for (int v = 0; v < V; ++v) store(to + v * kLanes<T>, sums.v[j][o][v]);
+      }
+    }
+    return;
+  }
 #pragma GCC unroll 16
   for (int j = 0; j < R; ++j) {
 #pragma GCC unroll 16
@@ -108,6 +121,25 @@ SWATH_ALWAYS_INLINE void store_sums(const Sums<T, R, OB, V>& sums, const RowTile
         }
       }
     }
+  }
+}
+
+/// Three tap rows, the most common kernel, without a branch per row.
+template <class T, int R, int OB, int V>
+SWATH_ALWAYS_INLINE void add_three_rows(Sums<T, R, OB, V>& sums, const RowTile<T>& t, const T* x, const T* w,
+                                        const int64_t* offset) {
+  const int64_t row = t.w_row_stride;
+  add_row<0, 1>(sums, t, x + offset[0], w);
+  if constexpr (R == 2) {
+    add_row<0, 2>(sums, t, x + offset[1], w + row);
+    add_row<0, 2>(sums, t, x + offset[2], w + 2 * row);
+    add_row<1, 2>(sums, t, x + offset[3], w + 2 * row);
+  } else {
+    add_row<0, 2>(sums, t, x + offset[1], w + row);
+    add_row<0, 3>(sums, t, x + offset[2], w + 2 * row);
+    add_row<1, 4>(sums, t, x + offset[3], w + 2 * row);
+    add_row<2, 4>(sums, t, x + offset[4], w + 2 * row);
+    add_row<3, 4>(sums, t, x + offset[5], w + 2 * row);
   }
 }
 
@@ -132,6 +164,8 @@ __attribute__((noinline)) void row_tile(const RowTile<T>& t) {
         for (int64_t i = 0; i < t.n_taps_y; ++i) {
           add_row<0, 1>(sums, t, x + offset[i], w + i * t.w_row_stride);
         }
+      } else if (t.n_taps_y == 3 && t.n_rows_apart == 1) {
+        add_three_rows(sums, t, x, w, offset);
       } else {
         for (int64_t i = 0; i < n_shared; ++i) add_shared_row(sums, t, x + offset[i], w, i);
       }

@@ -79,8 +79,7 @@ void copy_strided(const BlockAxis& run, const BlockAxis& across, const T* __rest
 template <class T>
 void copy_pair(const SpaceToDepthProblem& p, const T* x, T* y) {
   const BlockAxis &run = p.run, &across = p.across;
-  const bool is_split =
-      run.y_stride == 1 && across.x_stride == 1 && run.x_stride == across.n;
+  const bool is_split = run.y_stride == 1 && across.x_stride == 1 && run.x_stride == across.n;
   const bool is_join = run.x_stride == 1 && across.y_stride == 1 && run.y_stride == across.n;
   if (run.x_stride == 1 && run.y_stride == 1) {
     copy_runs(run, across, x, y);
@@ -142,9 +141,9 @@ using b8 = uint8_t;
 
 }  // namespace
 
-#define SWATH_KERNEL(variant, dtype, min_cluster)                                            \
-  extern const KernelFns space_to_depth_##variant##_##dtype;                                 \
-  const KernelFns space_to_depth_##variant##_##dtype = {no_reject, no_bytes, no_pack,        \
+#define SWATH_KERNEL(variant, dtype, min_cluster)                                     \
+  extern const KernelFns space_to_depth_##variant##_##dtype;                          \
+  const KernelFns space_to_depth_##variant##_##dtype = {no_reject, no_bytes, no_pack, \
                                                         no_bytes,  n_tasks,  run<dtype>};
 #include "ops/space_to_depth/kernels.def"
 #undef SWATH_KERNEL

@@ -11,8 +11,8 @@ struct BlockAxis {
   int64_t n = 1, x_stride = 0, y_stride = 0;
 };
 
-/// y[outer, j, i] = x[outer, j, i]; `run` is axis i, `across` axis j. One of the two has unit stride
-/// in x and one in y where the arrays allow it.
+/// y[outer, j, i] = x[outer, j, i]; `run` is axis i, `across` axis j. One of the two has unit
+/// stride in x and one in y where the arrays allow it.
 struct SpaceToDepthProblem {
   BlockAxis run, across;
   int32_t n_outer = 0;

@@ -46,9 +46,13 @@ template <int kItemBytes>
 constexpr KernelFns kFns{no_reject, no_bytes, no_pack, no_bytes, n_tasks, run<kItemBytes>};
 
 constexpr KernelRecord kRecords[] = {
-#define SWATH_DTYPE(name, bytes)                                                              \
-  {"space_to_depth_" #name "_reference", "reference", DType::name, Cluster::reference,         \
-   DeviceType::cpu, &kFns<bytes>},
+#define SWATH_DTYPE(name, bytes)         \
+  {"space_to_depth_" #name "_reference", \
+   "reference",                          \
+   DType::name,                          \
+   Cluster::reference,                   \
+   DeviceType::cpu,                      \
+   &kFns<bytes>},
 #include <swath/dtypes.def>
 #undef SWATH_DTYPE
 };

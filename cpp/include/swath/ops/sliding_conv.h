@@ -45,8 +45,6 @@ struct ConvTransposeParams {
   Extents output_padding{0, 0, 0};
   int64_t groups = 1;
   Layout layout = Layout::channels_first;
-  Activation activation = Activation::none;
-  double activation_value = 0;
   std::string op = "conv_transpose";
 };
 
