@@ -18,7 +18,7 @@ endif()
 # No exceptions, no contraction (mul_add says where to fuse), no link-time optimisation: an inlined
 # copy of one cluster's code must never reach a machine that lacks the cluster.
 set(SWATH_ISA_FLAGS -O2 -ffp-contract=off -fno-exceptions -fno-rtti -fno-lto -fno-math-errno
-                    -fno-trapping-math -fno-stack-protector -Wall -Wextra -Wno-unknown-pragmas -Wno-psabi)
+                    -fno-trapping-math -fno-stack-protector -fno-asynchronous-unwind-tables -Wall -Wextra -Wno-unknown-pragmas -Wno-psabi)
 if(SWATH_SANITIZE)
   list(APPEND SWATH_ISA_FLAGS -O1)  # instrumented code takes four times as long to compile at -O3
 endif()

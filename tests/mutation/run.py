@@ -50,11 +50,16 @@ class Mutation:
 def load(path: Path) -> list[Mutation]:
     """The list, after checking that each text is there exactly once."""
     mutations = [Mutation(**entry) for entry in tomllib.loads(path.read_text())["mutation"]]
-    for m in mutations:
-        n_found = (ROOT / m.file).read_text().count(m.find)
-        if n_found != 1:
-            raise SystemExit(f"{m}: the text to replace occurs {n_found} times, needed is 1")
+    stale = [m for m in mutations if _occurrences(m) != 1]
+    if stale:
+        lines = "\n".join(f"  {m}" for m in stale)
+        raise SystemExit(f"the text to replace must occur exactly once; it does not in\n{lines}")
     return mutations
+
+
+def _occurrences(mutation: Mutation) -> int:
+    path = ROOT / mutation.file
+    return path.read_text().count(mutation.find) if path.exists() else 0
 
 
 class Sandbox:

@@ -21,6 +21,13 @@ void check_positive(const CallSite& site, const char* arg, int axis, int64_t val
 
 }  // namespace
 
+void check_floating(const CallSite& site, const TensorDesc& x) {
+  if (is_floating(x.dtype)) return;
+  site.fail(ErrorCode::dtype, "x",
+            format("x is {}, needed is f32, f64, f16 or bf16{}", name_of(x.dtype),
+                   x.dtype == DType::u8 ? ": convert with x.astype(np.float32) / 255" : ""));
+}
+
 std::array<int64_t, 2> resolve_padding(const Padding& padding, int axis, int64_t n,
                                        const Window& w) {
   const int64_t reach = w.dilation * (w.kernel - 1);

@@ -22,6 +22,9 @@ struct CallSite {
   }
 };
 
+/// Throws DTypeError unless x is of a floating dtype.
+void check_floating(const CallSite& site, const TensorDesc& x);
+
 /// (before, after) of one axis of length n by the given rule; axis 0 is the first spatial axis.
 std::array<int64_t, 2> resolve_padding(const Padding& padding, int axis, int64_t n, const Window& w);
 

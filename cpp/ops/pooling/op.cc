@@ -6,6 +6,7 @@
 
 #include "core/format.h"
 #include "core/operator.h"
+#include "ops/common/copy.h"
 #include "ops/common/geometry.h"
 #include "ops/pooling/roles.h"
 
@@ -14,12 +15,6 @@ namespace {
 
 // What one thread does per second, for deciding about threads and the GIL; orders of magnitude.
 constexpr double kBytesPerSecond = 8e9;
-
-void check_floating(const CallSite& site, const TensorDesc& x) {
-  if (is_floating(x.dtype)) return;
-  site.fail(ErrorCode::dtype, "x",
-            format("x is {}, needed is f32, f64, f16 or bf16", name_of(x.dtype)));
-}
 
 /// A window without an element has no maximum, and no mean of the elements inside.
 void check_no_empty_window(const CallSite& site, int axis, const PoolAxis& a) {
@@ -58,6 +53,12 @@ struct Reduction {
   bool count_include_pad;
 };
 
+/// Whether neither the last pooled axis nor another one has unit stride. The kernels would have to
+/// gather every value; reading a copy is faster, and one code path fewer for every dtype.
+bool lanes_are_apart(const PoolingProblem& p) {
+  return p.n_inner == 1 ? p.width.x_stride != 1 && p.width.in > 1 : p.x_inner_stride != 1;
+}
+
 /// `axes` describe x and y; the pooled ones in the caller's order are at `pooled`.
 Plan make_plan(const CallSite& site, const TensorDesc& x, const TensorDesc& y, PoolAxes axes,
                const std::vector<int>& pooled, const Reduction& reduction,
@@ -83,7 +84,15 @@ Plan make_plan(const CallSite& site, const TensorDesc& x, const TensorDesc& y, P
   }
   if (y.n_elements() == 0) return Plan(std::move(plan));
   for (int i : pooled) trim_window(axes[i]);
-  assign_roles(std::move(axes), problem);
+  const PoolingProblem without_roles = problem;
+  assign_roles(axes, problem);
+  if (lanes_are_apart(problem)) {
+    problem = without_roles;
+    const TensorDesc copy = add_temp_copy(*plan, x, 0);
+    for (int i = 0; i < x.rank; ++i) axes[i].x_stride = copy.strides[i];
+    assign_roles(std::move(axes), problem);
+    problem.x_is_temp = true;
+  }
   plan_steps(problem);
   choose_blocks(problem, x.dtype == DType::f64 ? 8 : 4);
   static const Operator& table = find_operator("pooling");

@@ -73,26 +73,15 @@ struct Counter {
   }
 };
 
-template <class Op, class S, class Load>
-void run_tasks(const PoolingProblem& p, const Buffers& buffers, Load load, void* scratch,
-               int64_t begin, int64_t end) {
-  const auto* x = static_cast<const S*>(buffers.in[0]);
+template <class Op, class S>
+void run_tasks(const PoolingProblem& p, const Buffers& buffers, void* scratch, int64_t begin,
+               int64_t end) {
+  const auto* x = static_cast<const S*>(p.x_is_temp ? buffers.temp : buffers.in[0]);
   auto* y = static_cast<S*>(buffers.out[0]);
-  const Worker<Op, S, Load> worker(p, load, scratch);
+  const Worker<Op, S, UnitLoad<S>> worker(p, UnitLoad<S>{}, scratch);
   Counter at(p, begin);
   for (int64_t task = begin; task < end; ++task, at.advance()) {
     worker.run(x + at.x, y + at.y, at.block());
-  }
-}
-
-template <class Op, class S>
-void run_op(const PoolingProblem& p, const Buffers& buffers, void* scratch, int64_t begin,
-            int64_t end) {
-  const int64_t stride = p.n_inner == 1 ? p.width.x_stride : p.x_inner_stride;
-  if (stride == 1) {
-    run_tasks<Op, S>(p, buffers, UnitLoad<S>{}, scratch, begin, end);
-  } else {
-    run_tasks<Op, S>(p, buffers, StridedLoad<S>{stride}, scratch, begin, end);
   }
 }
 
@@ -104,11 +93,11 @@ void run(const void* problem, const Buffers& buffers, const void*, void* scratch
   switch (p.op) {
     case PoolOp::sum:
     case PoolOp::mean:
-      return run_op<SumOp<A>, S>(p, buffers, scratch, begin, end);
+      return run_tasks<SumOp<A>, S>(p, buffers, scratch, begin, end);
     case PoolOp::max:
-      return run_op<MaxOp<A>, S>(p, buffers, scratch, begin, end);
+      return run_tasks<MaxOp<A>, S>(p, buffers, scratch, begin, end);
     case PoolOp::min:
-      return run_op<MinOp<A>, S>(p, buffers, scratch, begin, end);
+      return run_tasks<MinOp<A>, S>(p, buffers, scratch, begin, end);
   }
 }
 

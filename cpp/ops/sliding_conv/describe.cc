@@ -26,13 +26,6 @@ bool can_merge(const ConvAxis& outer, const ConvAxis& inner) {
 
 }  // namespace
 
-void check_floating(const CallSite& site, const TensorDesc& x) {
-  if (is_floating(x.dtype)) return;
-  site.fail(ErrorCode::dtype, "x",
-            format("x is {}, needed is f32, f64, f16 or bf16{}", name_of(x.dtype),
-                   x.dtype == DType::u8 ? ": convert with x.astype(np.float32) / 255" : ""));
-}
-
 void check_same_kind(const CallSite& site, const TensorDesc& x, const TensorDesc& other,
                      const char* arg) {
   if (other.dtype != x.dtype) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "core/operator.h"
+#include "ops/common/copy.h"
 #include "ops/common/geometry.h"
 #include "ops/sliding_conv/problem.h"
 
@@ -16,7 +17,6 @@ struct ChannelArrays {
 
 void check_same_kind(const CallSite& site, const TensorDesc& x, const TensorDesc& other,
                      const char* arg);
-void check_floating(const CallSite& site, const TensorDesc& x);
 /// Checks the arrays of length n_out and writes their strides into the epilogue.
 void describe_channel_arrays(const CallSite& site, const TensorDesc& x, int64_t n_out,
                              const ChannelArrays& arrays, ConvEpilogue& epilogue);
@@ -29,15 +29,6 @@ void canonicalize_axes(ConvProblem& problem);
 
 /// Appends the step that solves `problem` with the best kernel.
 void add_conv_step(PlanImpl& plan, const ConvProblem& problem, const std::string& op);
-
-/// A strided copy of `desc`-shaped data as a plan step: the pass-through channels.
-struct CopyProblem {
-  TensorDesc from, to;
-  int64_t from_offset = 0, to_offset = 0;
-  int input_slot = 0;
-  bool to_temp = false;
-};
-void add_copy_step(PlanImpl& plan, const CopyProblem& problem);
 
 /// y = bias (input slot kConvBias), or zero without one.
 struct FillProblem {

@@ -269,14 +269,10 @@ void add_pass_through(PlanImpl& plan, const Call& call, const TensorDesc& y) {
 
 /// An in-place call reads a copy of the convolved channels. Returns the copy's description.
 TensorDesc add_input_copy(PlanImpl& plan, const Call& call) {
+  const int c = call.xmap.c;
   TensorDesc from = call.x;
-  from.shape[call.xmap.c] = call.n_in;
-  TensorDesc to = contiguous_desc(from.dtype, from.shape.data(), from.rank);
-  plan.temp_bytes = static_cast<size_t>(to.n_elements() * item_bytes(to.dtype));
-  add_copy_step(plan, {.from = from, .to = to,
-                       .from_offset = call.first_channel * call.x.strides[call.xmap.c],
-                       .to_temp = true});
-  return to;
+  from.shape[c] = call.n_in;
+  return add_temp_copy(plan, from, kConvX, call.first_channel * call.x.strides[c]);
 }
 
 }  // namespace

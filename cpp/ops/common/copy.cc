@@ -1,7 +1,6 @@
-// The strided copy behind pass-through channels and in-place calls: a step without selection.
-#include <cstring>
+#include "ops/common/copy.h"
 
-#include "ops/sliding_conv/describe.h"
+#include <cstring>
 
 namespace swath {
 namespace {
@@ -98,6 +97,13 @@ CopyProblem merge_axes(const CopyProblem& p) {
 void add_copy_step(PlanImpl& plan, const CopyProblem& problem) {
   const double seconds = 2.0 * problem.from.n_elements() * item_bytes(problem.from.dtype) / 10e9;
   add_step(plan, kCopy, std::make_shared<CopyProblem>(merge_axes(problem)), seconds);
+}
+
+TensorDesc add_temp_copy(PlanImpl& plan, const TensorDesc& x, int slot, int64_t offset) {
+  const TensorDesc to = contiguous_desc(x.dtype, x.shape.data(), x.rank);
+  plan.temp_bytes = static_cast<size_t>(to.n_elements() * item_bytes(to.dtype));
+  add_copy_step(plan, {.from = x, .to = to, .from_offset = offset, .input_slot = slot, .to_temp = true});
+  return to;
 }
 
 }  // namespace swath
