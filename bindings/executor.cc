@@ -35,10 +35,7 @@ void bind_executor(py::module_& m) {
       py::arg("n"));
   m.def("get_num_threads", &num_threads);
   m.def(
-      "check_threads",
-      [](py::handle n) {
-        return read_threads(n, {"num_threads", "n"});
-      },
+      "check_threads", [](py::handle n) { return read_threads(n, {"num_threads", "n"}); },
       py::arg("n"));
   m.def("set_thread_limit", &set_thread_limit, py::arg("n"));
 }

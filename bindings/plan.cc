@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <new>
 
 #include <swath/executor.h>
 
@@ -66,6 +67,20 @@ ConvPlan::ConvPlan(int ndim, py::handle weight, py::handle bias, const ConvOptio
   scale_ = copy_constant(scale, "scale");
   shift_ = copy_constant(shift, "shift");
   check_constants();
+  is_made_ = true;
+}
+
+void* ConvPlan::operator new(size_t n) {
+  void* p = std::calloc(1, n);
+  if (p == nullptr) throw std::bad_alloc();
+  return p;
+}
+
+void ConvPlan::operator delete(void* p) noexcept { std::free(p); }
+
+const ConvPlan& ConvPlan::checked() const {
+  if (!is_made_) throw py::type_error("this plan's constructor has not finished");
+  return *this;
 }
 
 void ConvPlan::check_constants() const {
@@ -190,8 +205,6 @@ void bind_plan(py::module_& m) {
                               activation,   residual_order, threads};
     return std::make_unique<ConvPlan>(ndim, weight, bias, options, scale, shift);
   };
-  // `self` by reference everywhere: pybind11 refuses an object whose constructor did not finish,
-  // while a pointer to a member function would be called with null.
   py::class_<ConvPlan>(m, "ConvPlan")
       .def(py::init(make), py::arg("ndim"), py::arg("weight"), py::arg("bias"), py::arg("stride"),
            py::arg("padding"), py::arg("dilation"), py::arg("groups"), py::arg("padding_mode"),
@@ -201,29 +214,29 @@ void bind_plan(py::module_& m) {
       .def(
           "__call__",
           [](const ConvPlan& self, py::handle x, py::handle residual, py::handle out,
-             py::handle threads) { return self.run(x, residual, out, threads); },
+             py::handle threads) { return self.checked().run(x, residual, out, threads); },
           py::arg("x"), py::kw_only(), py::arg("residual") = py::none(),
           py::arg("out") = py::none(), py::arg("threads") = py::none(),
           "Convolves x (N, C, *spatial); residual has y's shape.")
       .def(
           "workspace_bytes",
           [](const ConvPlan& self, const std::vector<int64_t>& shape) {
-            return self.workspace_bytes(shape);
+            return self.checked().workspace_bytes(shape);
           },
           py::arg("shape"), "Scratch memory of one call on an x of this shape.")
       .def(
           "flops",
           [](const ConvPlan& self, const std::vector<int64_t>& shape) {
-            return self.plan_for(shape).flops();
+            return self.checked().plan_for(shape).flops();
           },
           py::arg("shape"), "Floating-point operations of one call on an x of this shape.")
       .def(
           "bytes",
           [](const ConvPlan& self, const std::vector<int64_t>& shape) {
-            return self.plan_for(shape).bytes();
+            return self.checked().plan_for(shape).bytes();
           },
           py::arg("shape"), "Bytes of all arrays of one call on an x of this shape.")
-      .def("_arrays", [](const ConvPlan& self) { return self.arrays(); });
+      .def("_arrays", [](const ConvPlan& self) { return self.checked().arrays(); });
 }
 
 }  // namespace swath::python

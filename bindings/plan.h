@@ -46,6 +46,13 @@ class ConvPlan {
   ConvPlan(int ndim, py::handle weight, py::handle bias, const ConvOptions& options,
            py::handle scale, py::handle shift);
 
+  /// pybind11 hands methods raw memory from here when no constructor has finished (an object of
+  /// Conv2d.__new__): zeros, so that `checked` can tell.
+  __attribute__((noinline)) static void* operator new(size_t n);
+  __attribute__((noinline)) static void operator delete(void* p) noexcept;
+  /// Throws TypeError if no constructor has finished.
+  const ConvPlan& checked() const;
+
   py::object run(py::handle x, py::handle residual, py::handle out, py::handle threads) const;
 
   /// Scratch memory of one call; the weights are packed already.
@@ -67,6 +74,7 @@ class ConvPlan {
   /// From the cache, or new with packed weights.
   Plan packed_plan(Call& call, const TensorDesc& x, const TensorDesc* residual) const;
 
+  bool is_made_ = false;
   const char* op_;
   ConvSettings settings_;
   Constant weight_, bias_, scale_, shift_;

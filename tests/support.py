@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import importlib
+import math
 import mmap
 import os
 from collections.abc import Callable, Iterator, Mapping
@@ -195,10 +196,18 @@ def between_forbidden_pages(
             _protect(address, (n_pages + 2) * page, readable)
 
 
-def guarded(shape: tuple[int, ...], dtype: str, *, gap: int = 1) -> tuple[Array, Array]:
-    """(out, whole): a NaN-filled strided view, and the array around it, filled with a pattern."""
-    whole = np.full([n * gap + 4 for n in shape], 77, numpy_dtype(dtype))
-    out = whole[tuple(slice(2, 2 + n * gap, gap) for n in shape)]
+def guarded(shape: tuple[int, ...], dtype: str, *, gap: int = 0) -> tuple[Array, Array]:
+    """(out, whole): a NaN-filled view, and the array around it, filled with a pattern.
+
+    The view is contiguous with gap 0; else its last axis has that stride, and rows lie apart.
+    """
+    n = math.prod(shape)
+    padded = [m * gap + 4 for m in shape] if gap else [n + 64]
+    whole = np.full(padded, 77, numpy_dtype(dtype))
+    if gap:
+        out = whole[tuple(slice(2, 2 + m * gap, gap) for m in shape)]
+    else:
+        out = whole[32 : 32 + n].reshape(shape)
     out[...] = np.nan
     return out, whole
 

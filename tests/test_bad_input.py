@@ -115,9 +115,6 @@ TOO_LARGE = [
         "transposed_stride", "conv_transpose2d", "", "", lambda: ((ONE, KERNEL), {"stride": HUGE})
     ),
     BadCall(
-        "dilation", "conv2d", "", "", lambda: ((ONE, KERNEL), {"dilation": HUGE, "padding": HUGE})
-    ),
-    BadCall(
         "batch", "conv2d", "", "", lambda: ((np.broadcast_to(ONE, (2**57, 1, 2, 2)), KERNEL), {})
     ),
 ]
@@ -130,6 +127,15 @@ def test_sizes_that_overflow_are_errors_not_crashes(call: BadCall) -> None:
     with pytest.raises((swath.OutOfMemoryError, swath.ShapeError, swath.ParamError)) as caught:
         getattr(swath, call.function)(*args, **kwargs)
     assert str(caught.value).startswith(f"{call.function}: ")
+
+
+def test_taps_far_beyond_the_image_count_as_padding() -> None:
+    """Only the middle tap meets the image; nothing of the size of the gap is made."""
+    x = np.arange(6, dtype=np.float32).reshape(1, 1, 2, 3)
+    weight = np.arange(9, dtype=np.float32).reshape(1, 1, 3, 3)
+    for far in (1000, 10**6, HUGE):
+        y = swath.conv2d(x, weight, dilation=far, padding=far)
+        np.testing.assert_array_equal(y, 4 * x)
 
 
 def test_plans_check_their_arguments_at_once() -> None:

@@ -32,8 +32,8 @@ bool machine_has(Cluster cluster) noexcept {
 Cluster max_cluster() noexcept {
   const char* limit = std::getenv("SWATH_MAX_ISA");
   if (limit != nullptr) {
-    for (Cluster c : {Cluster::reference, Cluster::baseline, Cluster::neon, Cluster::avx2,
-                      Cluster::avx512}) {
+    for (Cluster c :
+         {Cluster::reference, Cluster::baseline, Cluster::neon, Cluster::avx2, Cluster::avx512}) {
       if (std::strcmp(limit, name_of(c)) == 0) return c;
     }
   }
@@ -79,8 +79,7 @@ std::vector<std::pair<std::string, std::string>> cpu_facts() {
   std::vector<std::pair<std::string, std::string>> facts;
 #if defined(__x86_64__)
   facts.emplace_back("architecture", "x86-64");
-#define SWATH_FEATURE(name) \
-  facts.emplace_back(#name, __builtin_cpu_supports(#name) ? "yes" : "no");
+#define SWATH_FEATURE(name) facts.emplace_back(#name, __builtin_cpu_supports(#name) ? "yes" : "no");
   SWATH_FEATURE(avx2)
   SWATH_FEATURE(fma)
   SWATH_FEATURE(avx512f)
@@ -94,7 +93,8 @@ std::vector<std::pair<std::string, std::string>> cpu_facts() {
   facts.emplace_back("architecture", "aarch64");
 #endif
   std::string names;
-  for (Cluster c : enabled_clusters()) names += (names.empty() ? "" : " ") + std::string(name_of(c));
+  for (Cluster c : enabled_clusters())
+    names += (names.empty() ? "" : " ") + std::string(name_of(c));
   facts.emplace_back("clusters", names);
   return facts;
 }

@@ -8,10 +8,10 @@
 
 #define SWATH_DECLARE_KERNEL(op, variant, dtype) extern const KernelFns op##_##variant##_##dtype;
 
-#define SWATH_KERNEL_RECORD(op, variant, dtype)                                       \
+#define SWATH_KERNEL_RECORD(op, variant, dtype)                                            \
   {SWATH_TEXT(op) "_" SWATH_TEXT(dtype) "_" SWATH_TEXT(SWATH_ISA) "_" SWATH_TEXT(variant), \
-   SWATH_TEXT(variant),                                                               \
-   DType::dtype,                                                                      \
-   Cluster::SWATH_ISA,                                                                \
-   DeviceType::cpu,                                                                   \
+   SWATH_TEXT(variant),                                                                    \
+   DType::dtype,                                                                           \
+   Cluster::SWATH_ISA,                                                                     \
+   DeviceType::cpu,                                                                        \
    &op##_##variant##_##dtype},

@@ -33,13 +33,13 @@ struct Step {
 
 struct PlanImpl {
   bool wants_reasons = false;  // fill `candidates`: only for explain, it costs microseconds
-  std::string op = "run";  // the public function's name, for error texts
+  std::string op = "run";      // the public function's name, for error texts
   std::vector<TensorDesc> outputs;
   std::vector<Step> steps;
   std::string kernel = "empty";
   std::vector<Candidate> candidates;
   int64_t flops = 0, bytes = 0;
-  size_t temp_bytes = 0;  // memory that steps hand to later steps (Buffers::temp)
+  size_t temp_bytes = 0;                // memory that steps hand to later steps (Buffers::temp)
   std::shared_ptr<std::byte[]> packed;  // all steps' weights, if packed ahead
 };
 

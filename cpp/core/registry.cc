@@ -114,9 +114,9 @@ void add_step(PlanImpl& plan, const KernelRecord& kernel, std::shared_ptr<const 
   step.scratch_bytes = kernel.fns->scratch_bytes(step.problem.get());
   step.n_tasks = kernel.fns->n_tasks(step.problem.get());
   step.cost_seconds = cost_seconds;
-  const bool is_costliest = std::none_of(
-      plan.steps.begin(), plan.steps.end(),
-      [&](const Step& other) { return other.cost_seconds >= cost_seconds; });
+  const bool is_costliest =
+      std::none_of(plan.steps.begin(), plan.steps.end(),
+                   [&](const Step& other) { return other.cost_seconds >= cost_seconds; });
   if (is_costliest) plan.kernel = kernel.name;
   plan.steps.push_back(std::move(step));
 }
@@ -156,8 +156,9 @@ std::string force_kernel(const std::string& pattern) {
       }
     }
     if (!known) {
-      throw Error(ErrorCode::param, "force_kernel", "name",
-                  format("name is '{}', not a kernel, variant or cluster of this machine", pattern));
+      throw Error(
+          ErrorCode::param, "force_kernel", "name",
+          format("name is '{}', not a kernel, variant or cluster of this machine", pattern));
     }
   }
   forced() = pattern;

@@ -93,9 +93,13 @@ SWATH_ALWAYS_INLINE Half narrow_f16(F32 v) {
   const auto bits = bit_cast<int32_t>(v);
   const auto magnitude = bits & 0x7fffffff;
   // Round to nearest even on the 13 lost bits; the carry may run into the exponent, up to infinity.
-  const auto normal = (magnitude - ((127 - 15) << 23) + 0xfff + ((magnitude >> 13) & 1)) >> 13;
+  // Unsigned, since lanes that are not selected below may wrap.
+  const auto wide = bit_cast<uint32_t>(magnitude);
+  const auto normal =
+      bit_cast<int32_t>((wide - ((127u - 15) << 23) + 0xfffu + ((wide >> 13) & 1u)) >> 13);
   // Adding 0.5 aligns the last place to 2^-24, so that the addition itself rounds.
-  const auto subnormal = bit_cast<int32_t>(bit_cast<float>(magnitude) + set1(0.5f)) - (126 << 23);
+  const auto subnormal =
+      bit_cast<int32_t>(bit_cast<uint32_t>(bit_cast<float>(magnitude) + set1(0.5f)) - (126u << 23));
   const auto nan = ((magnitude >> 13) & 0x3ff) | 0x7e00;
   const auto special = select(magnitude > 0x7f800000, nan, set1<int32_t>(0x7c00));
   const auto finite = select(magnitude < (113 << 23), subnormal, normal);

@@ -15,7 +15,9 @@ class RangeFn {
       : object_(&f), call_([](const void* o, int64_t begin, int64_t end, int worker) {
           (*static_cast<const F*>(o))(begin, end, worker);
         }) {}
-  void operator()(int64_t begin, int64_t end, int worker) const { call_(object_, begin, end, worker); }
+  void operator()(int64_t begin, int64_t end, int worker) const {
+    call_(object_, begin, end, worker);
+  }
 
  private:
   const void* object_;

@@ -48,11 +48,14 @@ void run(const void* problem, const Buffers& b, const void*, void*, int64_t begi
   void* to = p.to_temp ? b.temp : b.out[0];
   switch (item_bytes(p.from.dtype)) {
     case 2:
-      return copy_rows(p, static_cast<const uint16_t*>(from), static_cast<uint16_t*>(to), begin, end);
+      return copy_rows(p, static_cast<const uint16_t*>(from), static_cast<uint16_t*>(to), begin,
+                       end);
     case 4:
-      return copy_rows(p, static_cast<const uint32_t*>(from), static_cast<uint32_t*>(to), begin, end);
+      return copy_rows(p, static_cast<const uint32_t*>(from), static_cast<uint32_t*>(to), begin,
+                       end);
     case 8:
-      return copy_rows(p, static_cast<const uint64_t*>(from), static_cast<uint64_t*>(to), begin, end);
+      return copy_rows(p, static_cast<const uint64_t*>(from), static_cast<uint64_t*>(to), begin,
+                       end);
   }
 }
 
@@ -102,7 +105,8 @@ void add_copy_step(PlanImpl& plan, const CopyProblem& problem) {
 TensorDesc add_temp_copy(PlanImpl& plan, const TensorDesc& x, int slot, int64_t offset) {
   const TensorDesc to = contiguous_desc(x.dtype, x.shape.data(), x.rank);
   plan.temp_bytes = static_cast<size_t>(to.n_elements() * item_bytes(to.dtype));
-  add_copy_step(plan, {.from = x, .to = to, .from_offset = offset, .input_slot = slot, .to_temp = true});
+  add_copy_step(plan,
+                {.from = x, .to = to, .from_offset = offset, .input_slot = slot, .to_temp = true});
   return to;
 }
 

@@ -14,7 +14,8 @@ struct CopyProblem {
 };
 void add_copy_step(PlanImpl& plan, const CopyProblem& problem);
 
-/// Copies x, which starts `offset` elements into input `slot`, to Buffers::temp, C-contiguous, and returns the copy's description.
+/// Copies x, which starts `offset` elements into input `slot`, to Buffers::temp, C-contiguous, and
+/// returns the copy's description.
 TensorDesc add_temp_copy(PlanImpl& plan, const TensorDesc& x, int slot, int64_t offset = 0);
 
 }  // namespace swath

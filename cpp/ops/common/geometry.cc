@@ -66,7 +66,8 @@ void check_window(const CallSite& site, int ndim, const Extents& kernel, const c
                   const Extents& stride, const Extents& dilation, const Padding& padding) {
   for (int i = 0; i < ndim; ++i) {
     if (kernel[i] < 1 || kernel[i] > kMaxExtent) {
-      site.fail(kernel_arg == std::string("weight") ? ErrorCode::shape : ErrorCode::param, kernel_arg,
+      site.fail(kernel_arg == std::string("weight") ? ErrorCode::shape : ErrorCode::param,
+                kernel_arg,
                 format("{} has {} taps on spatial axis {}, needed is a positive number", kernel_arg,
                        kernel[i], i));
     }

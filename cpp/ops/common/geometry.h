@@ -1,4 +1,5 @@
-// Shapes of sliding windows: what padding rules mean and how long outputs are. Used by describe only.
+// Shapes of sliding windows: what padding rules mean and how long outputs are. Used by describe
+// only.
 #pragma once
 
 #include <array>
@@ -26,7 +27,8 @@ struct CallSite {
 void check_floating(const CallSite& site, const TensorDesc& x);
 
 /// (before, after) of one axis of length n by the given rule; axis 0 is the first spatial axis.
-std::array<int64_t, 2> resolve_padding(const Padding& padding, int axis, int64_t n, const Window& w);
+std::array<int64_t, 2> resolve_padding(const Padding& padding, int axis, int64_t n,
+                                       const Window& w);
 
 /// floor((n + before + after - dilation (kernel - 1) - 1) / stride) + 1; throws ShapeError if the
 /// window does not fit, unless n is 0 (then the output is empty).

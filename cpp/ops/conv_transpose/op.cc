@@ -1,7 +1,7 @@
 // The transposed convolution: the adjoint of the convolution with the same arguments. Each residue
 // of the output position modulo the stride sees a fixed subset of the taps, and with those it is an
-// ordinary convolution of stride 1 with flipped taps. So it is a sequence of sliding_conv steps over
-// strided views of weight and output; nothing is copied and no zero is multiplied.
+// ordinary convolution of stride 1 with flipped taps. So it is a sequence of sliding_conv steps
+// over strided views of weight and output; nothing is copied and no zero is multiplied.
 #include <algorithm>
 #include <numeric>
 #include <vector>
@@ -28,7 +28,8 @@ struct Phase {
 struct TransposedAxis {
   int64_t in = 1, out = 1, kernel = 1, stride = 1, dilation = 1, pad = 0;
 
-  /// Residue of the outputs that tap t reaches: output p sees input (p + pad - t dilation) / stride.
+  /// Residue of the outputs that tap t reaches: output p sees input (p + pad - t dilation) /
+  /// stride.
   int64_t residue_of(int64_t tap) const {
     const int64_t r = (tap * dilation - pad) % stride;
     return r < 0 ? r + stride : r;
@@ -43,8 +44,9 @@ std::vector<Phase> phases_of(const TransposedAxis& a) {
   for (int64_t first = 0; first < std::min(tap_step, a.kernel); ++first) {
     const int64_t residue = a.residue_of(first);
     if (residue >= a.out) continue;
-    Phase phase{residue, (a.out - residue + a.stride - 1) / a.stride, first, tap_step,
-                (a.kernel - first + tap_step - 1) / tap_step, a.dilation / common, 0};
+    Phase phase{residue,  (a.out - residue + a.stride - 1) / a.stride,  first,
+                tap_step, (a.kernel - first + tap_step - 1) / tap_step, a.dilation / common,
+                0};
     // Flipped, tap 0 of the ordinary convolution is the last original tap.
     phase.pad = -((residue + a.pad - phase.last_tap() * a.dilation) / a.stride);
     phases.push_back(phase);
@@ -62,8 +64,9 @@ int64_t output_length(const CallSite& site, int axis, const TransposedAxis& a, i
   }
   if (a.in == 0) return 0;
   if (static_cast<double>(a.in) * static_cast<double>(a.stride) > 1e15) {
-    site.fail(ErrorCode::out_of_memory, "stride",
-              format("stride {} on axis {} gives an output larger than any memory", a.stride, axis));
+    site.fail(
+        ErrorCode::out_of_memory, "stride",
+        format("stride {} on axis {} gives an output larger than any memory", a.stride, axis));
   }
   const int64_t length =
       (a.in - 1) * a.stride - a.pad - pad_after + a.dilation * (a.kernel - 1) + 1 + extra;
@@ -111,7 +114,8 @@ Plan plan_conv_transpose(const TensorDesc& x, const TensorDesc& weight, const Te
     const int64_t n = x.shape[map.spatial[i]];
     const auto pad = resolve_padding(p.padding, i, n, {kernel[i], p.stride[i], p.dilation[i]});
     axes[i] = {n, 1, kernel[i], p.stride[i], p.dilation[i], pad[0]};
-    axes[i].out = shape[map.spatial[i]] = output_length(site, i, axes[i], pad[1], p.output_padding[i]);
+    axes[i].out = shape[map.spatial[i]] =
+        output_length(site, i, axes[i], pad[1], p.output_padding[i]);
   }
 
   auto plan = std::make_shared<PlanImpl>();
@@ -144,8 +148,9 @@ Plan plan_conv_transpose(const TensorDesc& x, const TensorDesc& weight, const Te
     has_gaps |= static_cast<int64_t>(phases[i].size()) < std::min(axes[i].stride, axes[i].out);
   }
   if (has_gaps) {
-    FillProblem fill{item_bytes(x.dtype), n_batch, n_out, whole.y_batch_stride, whole.y_channel_stride,
-                     whole.epilogue.bias_stride};
+    FillProblem fill{
+        item_bytes(x.dtype),       n_batch, n_out, whole.y_batch_stride, whole.y_channel_stride,
+        whole.epilogue.bias_stride};
     for (int i = 0; i < p.ndim; ++i) {
       fill.shape[i] = y.shape[map.spatial[i]];
       fill.strides[i] = y.strides[map.spatial[i]];
@@ -162,9 +167,14 @@ Plan plan_conv_transpose(const TensorDesc& x, const TensorDesc& weight, const Te
           const int at = map.spatial[i];
           const Phase& f = *phase[i];
           const int64_t w_stride = weight.strides[2 + i];
-          c.axis[3 - p.ndim + i] = {.in = x.shape[at], .out = f.n_out, .kernel = f.n_taps,
-                                    .stride = 1, .dilation = f.dilation, .pad = f.pad,
-                                    .x_stride = x.strides[at], .w_stride = -f.tap_step * w_stride,
+          c.axis[3 - p.ndim + i] = {.in = x.shape[at],
+                                    .out = f.n_out,
+                                    .kernel = f.n_taps,
+                                    .stride = 1,
+                                    .dilation = f.dilation,
+                                    .pad = f.pad,
+                                    .x_stride = x.strides[at],
+                                    .w_stride = -f.tap_step * w_stride,
                                     .y_stride = p.stride[i] * y.strides[at]};
           c.y_offset += f.first_out * y.strides[at];
           c.w_offset += f.last_tap() * w_stride;

@@ -121,11 +121,13 @@ __attribute__((noinline)) void fold_long(Load row, const typename Load::Element*
 template <class Op, int kVectors, class Load, class V>
 SWATH_ALWAYS_INLINE void fold_rows(Load row, const typename Load::Element* p, int64_t step,
                                    int64_t n, V (&acc)[kVectors]) {
-  for (V& a : acc) a = set1(Op::kIdentity);
+#pragma GCC unroll 4
+  for (int u = 0; u < kVectors; ++u) acc[u] = set1(Op::kIdentity);
   if (Op::kIsSum && n > kSumRun) {
     V total[kVectors];  // its address is taken, which would keep acc out of registers
     for (V& a : total) a = set1(Op::kIdentity);
     fold_long<Op, kVectors>(row, p, step, n, total);
+#pragma GCC unroll 4
     for (int u = 0; u < kVectors; ++u) acc[u] = total[u];
   } else {
     fold_run<Op, kVectors>(row, p, step, n, acc);
@@ -141,7 +143,8 @@ SWATH_ALWAYS_INLINE void fold_terms(const Terms<typename RawLoad::Element, A>& t
     fold_run<Op, kVectors>(prev, terms.prev[t] + prev_at, 0, 1, acc);
   }
   if (!Op::kIsSum || terms.divisor == 1) return;
-  for (Vec<A>& a : acc) a /= set1(terms.divisor);
+#pragma GCC unroll 4
+  for (int u = 0; u < kVectors; ++u) acc[u] /= set1(terms.divisor);
 }
 
 /// to[j] = op over all rows of `source`, for j in [0, len). `to` may be a row that is read from its

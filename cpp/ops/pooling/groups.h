@@ -28,11 +28,12 @@ SWATH_ALWAYS_INLINE void fold_group_at(const RowGroup<typename Load::Element, A>
   const auto get = [&](int64_t i, Vec<A>(&acc)[kVectors]) __attribute__((always_inline)) {
     if (i < g.begin || i >= g.end) return;
     const auto* p = g.raw + i * g.raw_step + row.offset(j);
+#pragma GCC unroll 4
     for (int u = 0; u < kVectors; ++u) {
       acc[u] = Op{}(acc[u], n_tail > 0 ? row.get_n(p, n_tail) : row.get(p + row.offset(u * kLane)));
     }
   };
-  const auto put = [&](A * to, Vec<A> v) __attribute__((always_inline)) {
+  const auto put = [&](A* to, Vec<A> v) __attribute__((always_inline)) {
     if (n_tail > 0) {
       store_n(to, v, n_tail);
     } else {
@@ -40,16 +41,20 @@ SWATH_ALWAYS_INLINE void fold_group_at(const RowGroup<typename Load::Element, A>
     }
   };
   Vec<A> acc[kVectors];
-  for (Vec<A>& a : acc) a = set1(Op::kIdentity);
+#pragma GCC unroll 4
+  for (int u = 0; u < kVectors; ++u) acc[u] = set1(Op::kIdentity);
   for (int64_t i = g.window - 1; i >= 0; --i) {
     get(i, acc);
     if (i >= g.n_outputs) continue;
+#pragma GCC unroll 4
     for (int u = 0; u < kVectors; ++u) put(g.to + i * g.to_step + j + u * kLane, acc[u]);
   }
-  for (Vec<A>& a : acc) a = set1(Op::kIdentity);
+#pragma GCC unroll 4
+  for (int u = 0; u < kVectors; ++u) acc[u] = set1(Op::kIdentity);
   for (int64_t i = 0; i < g.n_outputs; ++i) {
     if (i > 0) get(g.window + i - 1, acc);
     A* to = g.to + i * g.to_step + j;
+#pragma GCC unroll 4
     for (int u = 0; u < kVectors; ++u) {
       const Vec<A> suffix = n_tail > 0 ? load_n(to, n_tail) : load(to + u * kLane);
       const Vec<A> v = Op{}(suffix, acc[u]);

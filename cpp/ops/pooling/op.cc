@@ -2,7 +2,9 @@
 #include <swath/ops/pooling.h>
 
 #include <algorithm>
+#include <cstdlib>
 #include <memory>
+#include <vector>
 
 #include "core/format.h"
 #include "core/operator.h"
@@ -59,6 +61,25 @@ bool lanes_are_apart(const PoolingProblem& p) {
   return p.n_inner == 1 ? p.width.x_stride != 1 && p.width.in > 1 : p.x_inner_stride != 1;
 }
 
+/// Copies the elements that windows see to Buffers::temp, in the order of x's own memory.
+void copy_densely(PlanImpl& plan, DType dtype, PoolAxes& axes) {
+  for (PoolAxis& a : axes) drop_unit_window(a);
+  std::vector<PoolAxis*> order;
+  for (PoolAxis& a : axes) order.push_back(&a);
+  std::stable_sort(order.begin(), order.end(), [](const PoolAxis* a, const PoolAxis* b) {
+    return std::abs(a->x_stride) > std::abs(b->x_stride);
+  });
+  TensorDesc from;
+  from.dtype = dtype;
+  from.rank = static_cast<int>(order.size());
+  for (int i = 0; i < from.rank; ++i) {
+    from.shape[i] = order[i]->in;
+    from.strides[i] = order[i]->x_stride;
+  }
+  const TensorDesc to = add_temp_copy(plan, from, 0);
+  for (int i = 0; i < from.rank; ++i) order[i]->x_stride = to.strides[i];
+}
+
 /// `axes` describe x and y; the pooled ones in the caller's order are at `pooled`.
 Plan make_plan(const CallSite& site, const TensorDesc& x, const TensorDesc& y, PoolAxes axes,
                const std::vector<int>& pooled, const Reduction& reduction,
@@ -88,8 +109,7 @@ Plan make_plan(const CallSite& site, const TensorDesc& x, const TensorDesc& y, P
   assign_roles(axes, problem);
   if (lanes_are_apart(problem)) {
     problem = without_roles;
-    const TensorDesc copy = add_temp_copy(*plan, x, 0);
-    for (int i = 0; i < x.rank; ++i) axes[i].x_stride = copy.strides[i];
+    copy_densely(*plan, x.dtype, axes);
     assign_roles(std::move(axes), problem);
     problem.x_is_temp = true;
   }

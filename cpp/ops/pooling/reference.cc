@@ -95,11 +95,13 @@ void no_pack(const void*, const Buffers&, void*) noexcept {}
 template <class T>
 constexpr KernelFns kFns{no_reject, no_bytes, no_pack, no_bytes, n_tasks, run<T>};
 
-#define SWATH_REFERENCE(dtype, type)                                               \
-  {                                                                                \
-    "pooling_" #dtype "_reference", "reference", DType::dtype, Cluster::reference, \
-        DeviceType::cpu, &kFns<type>                                               \
-  }
+#define SWATH_REFERENCE(dtype, type) \
+  {"pooling_" #dtype "_reference",   \
+   "reference",                      \
+   DType::dtype,                     \
+   Cluster::reference,               \
+   DeviceType::cpu,                  \
+   &kFns<type>}
 constexpr KernelRecord kRecords[] = {SWATH_REFERENCE(f32, float), SWATH_REFERENCE(f64, double),
                                      SWATH_REFERENCE(f16, Eigen::half),
                                      SWATH_REFERENCE(bf16, Eigen::bfloat16)};

@@ -21,14 +21,6 @@ bool is_plain(const PoolAxis& a) {
   return a.window == 1 && a.stride == 1 && a.pad == 0 && a.in == a.out;
 }
 
-/// A window of one tap without padding is a walk with larger steps.
-void drop_unit_window(PoolAxis& a) {
-  if (a.window != 1 || a.pad != 0 || (a.out - 1) * a.stride >= a.in) return;
-  a.x_stride *= a.stride;
-  a.in = a.out;
-  a.stride = a.dilation = 1;
-}
-
 bool has_smaller_stride(const PoolAxis& a, const PoolAxis& b) {
   return std::abs(a.x_stride) < std::abs(b.x_stride);
 }
@@ -83,6 +75,13 @@ int64_t outputs_within(const PoolAxis& a, int64_t n, int64_t overlap_share) {
 }
 
 }  // namespace
+
+void drop_unit_window(PoolAxis& a) {
+  if (a.window != 1 || a.pad != 0 || (a.out - 1) * a.stride >= a.in) return;
+  a.x_stride *= a.stride;
+  a.in = a.out;
+  a.stride = a.dilation = 1;
+}
 
 void assign_roles(PoolAxes axes, PoolingProblem& problem) {
   PoolAxes plain, pooled;

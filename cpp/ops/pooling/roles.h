@@ -12,6 +12,9 @@ using PoolAxes = std::vector<PoolAxis>;
 
 /// Gives roles by stride: the plain axis of unit stride is the inner one, the pooled axis of the
 /// smallest stride the width, the next ones height and depth, all others are walked along.
+/// A window of one tap without padding is a walk with larger steps.
+void drop_unit_window(PoolAxis& a);
+
 void assign_roles(PoolAxes axes, PoolingProblem& problem);
 
 /// Splits the long windows into steps: their cost per output grows with the logarithm of the

@@ -1,5 +1,5 @@
-// One worker of a kernel with lanes along channels; Kernel (Depthwise, Dense) gives the tile functions,
-// the order of the weights and which channels a lane block reads.
+// One worker of a kernel with lanes along channels; Kernel (Depthwise, Dense) gives the tile
+// functions, the order of the weights and which channels a lane block reads.
 #pragma once
 
 #include "ops/sliding_conv/channels.h"
@@ -19,8 +19,9 @@ struct ChannelScratch {
 
 /// Cuts `memory` into the parts and returns their size.
 template <class T>
-SWATH_ALWAYS_INLINE size_t lay_out(const ConvProblem& p, const ChunkPlan& chunks, int64_t tile_vectors,
-                                   int64_t n_staged, void* memory, ChannelScratch<T>& to) {
+SWATH_ALWAYS_INLINE size_t lay_out(const ConvProblem& p, const ChunkPlan& chunks,
+                                   int64_t tile_vectors, int64_t n_staged, void* memory,
+                                   ChannelScratch<T>& to) {
   // One entry more: list_rows writes a row before it knows whether it counts.
   const int64_t n_rows = p.axis[0].kernel * p.axis[1].kernel * chunks.n_taps[2] + 1;
   const int64_t bytes[7] = {n_rows * 8,
@@ -36,7 +37,8 @@ SWATH_ALWAYS_INLINE size_t lay_out(const ConvProblem& p, const ChunkPlan& chunks
     parts[i] = static_cast<char*>(memory) + total;
     total += round_up(bytes[i], 64);
   }
-  to = {{static_cast<int64_t*>(parts[0]), static_cast<int64_t*>(parts[1]), static_cast<int64_t*>(parts[2])},
+  to = {{static_cast<int64_t*>(parts[0]), static_cast<int64_t*>(parts[1]),
+         static_cast<int64_t*>(parts[2])},
         static_cast<int64_t*>(parts[3]),
         static_cast<T*>(parts[4]),
         static_cast<T*>(parts[5]),
@@ -104,14 +106,16 @@ struct ChannelWorker {
       }
       if (is_direct) continue;
       for (int64_t j = p0; j < p1; ++j) {
-        finish_position(block, lanes, oy, ox + j, y + j * w.y_stride, scratch.tile + (j - p0) * width);
+        finish_position(block, lanes, oy, ox + j, y + j * w.y_stride,
+                        scratch.tile + (j - p0) * width);
       }
     }
   }
 
   /// One tile over all chunks: sums of all but the last go to scratch, the last one finishes.
   template <class F>
-  __attribute__((noinline)) void run_chunks(const ChannelTile<T>& whole, F* fn, int64_t width) const {
+  __attribute__((noinline)) void run_chunks(const ChannelTile<T>& whole, F* fn,
+                                            int64_t width) const {
     const int64_t n_taps = n_tap_chunks(chunks);
     for (int64_t i = 0; i < chunks.n_chunks; ++i) {
       const Chunk k = chunk_at(p, chunks, i);
@@ -136,8 +140,8 @@ struct ChannelWorker {
     }
   }
 
-  __attribute__((noinline)) void finish_position(const ColumnBlock& block, const LaneBlock& lanes, int64_t oy, int64_t ox, S* y,
-                       T* acc) const {
+  __attribute__((noinline)) void finish_position(const ColumnBlock& block, const LaneBlock& lanes,
+                                                 int64_t oy, int64_t ox, S* y, T* acc) const {
     const ConvAxis &d = p.axis[0], &h = p.axis[1], &w = p.axis[2];
     const ConvEpilogue& e = p.epilogue;
     const int64_t channel = channel_of(p, lanes);
@@ -145,7 +149,8 @@ struct ChannelWorker {
     if (v.bias != nullptr) v.bias += channel;
     if (v.scale != nullptr) v.scale += channel;
     if (v.shift != nullptr) v.shift += channel;
-    Run<T, S> run{acc, lanes.n, y, p.y_channel_stride, nullptr, e.residual_channel_stride, v, nullptr, T{1}};
+    Run<T, S> run{acc, lanes.n, y,   p.y_channel_stride, nullptr, e.residual_channel_stride,
+                  v,   nullptr, T{1}};
     if (e.has_residual) {
       run.residual = static_cast<const S*>(b.in[5]) + e.residual_offset +
                      block.n * e.residual_batch_stride + channel * e.residual_channel_stride +
@@ -191,13 +196,15 @@ struct ChannelWorker {
     for (int64_t i = 0; i < w.kernel; ++i) scratch.col_offset[i] = i * w.dilation * w.x_stride;
     for (int64_t oy = block.oy; oy < block.oy + block.n_rows; ++oy) {
       list_rows(p, chunks, scratch.rows, [&](int64_t kd, int64_t ky) {
-        const int64_t z = padded_index(d.first_input(block.od) + kd * d.dilation, d.in, p.padding_mode);
+        const int64_t z =
+            padded_index(d.first_input(block.od) + kd * d.dilation, d.in, p.padding_mode);
         const int64_t y = padded_index(h.first_input(oy) + ky * h.dilation, h.in, p.padding_mode);
         return z < 0 || y < 0 ? kSkip : z * d.x_stride + y * h.x_stride;
       });
       for (int64_t i = tasks.begin; i < tasks.end; ++i) {
         const LaneBlock lanes = Kernel::template lanes_at<T>(p, i);
-        run_row(block, lanes, oy, ox, n, x + Kernel::first_channel(p, lanes), w.stride * w.x_stride);
+        run_row(block, lanes, oy, ox, n, x + Kernel::first_channel(p, lanes),
+                w.stride * w.x_stride);
       }
     }
   }
@@ -208,8 +215,8 @@ struct ChannelWorker {
     const int64_t over = Kernel::template over_read<T>(lanes);
     if (over == 0) return true;
     const int64_t col = w.first_input(ox_end - 1) + (w.kernel - 1) * w.dilation;
-    int64_t last = p.x_offset + block.n * p.x_batch_stride + Kernel::first_channel(p, lanes) + lanes.n - 1 +
-                   col * w.x_stride;
+    int64_t last = p.x_offset + block.n * p.x_batch_stride + Kernel::first_channel(p, lanes) +
+                   lanes.n - 1 + col * w.x_stride;
     last += max_of(0, (d.in - 1) * d.x_stride) + max_of(0, (h.in - 1) * h.x_stride);
     return w.x_stride >= 0 && last + over < p.x_high;
   }
@@ -229,7 +236,8 @@ struct ChannelWorker {
 
   /// The staged box was sized for the usual border; what over-reading adds may need more parts.
   void run_border(const ColumnBlock& block, const LaneTasks& tasks, int64_t ox, int64_t end) const {
-    for (; ox < end; ox += s.staged_cols) run_staged(block, tasks, ox, min_of(s.staged_cols, end - ox));
+    for (; ox < end; ox += s.staged_cols)
+      run_staged(block, tasks, ox, min_of(s.staged_cols, end - ox));
   }
 
   void run_task(int64_t task) const {
@@ -259,8 +267,8 @@ template <class T, class S, class Kernel>
 size_t channel_scratch_bytes(const void* problem) noexcept {
   const ConvProblem& p = as_conv(problem);
   ChannelScratch<T> unused;
-  return lay_out(p, plan_chunks(p), Kernel::kTileVectors, make_channel_schedule<T, S, Kernel>(p).staged, nullptr,
-                 unused);
+  return lay_out(p, plan_chunks(p), Kernel::kTileVectors,
+                 make_channel_schedule<T, S, Kernel>(p).staged, nullptr, unused);
 }
 
 template <class T, class S, class Kernel>
@@ -279,8 +287,8 @@ void pack_channels(const void* problem, const Buffers& b, void* to) noexcept {
 }
 
 template <class T, class S, class Kernel>
-void run_channels(const void* problem, const Buffers& b, const void* packed, void* memory, int64_t begin,
-                  int64_t end) noexcept {
+void run_channels(const void* problem, const Buffers& b, const void* packed, void* memory,
+                  int64_t begin, int64_t end) noexcept {
   const ConvProblem& p = as_conv(problem);
   const T* weights = static_cast<const T*>(packed);
   ChannelWorker<T, S, Kernel> worker{p,

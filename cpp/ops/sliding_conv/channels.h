@@ -1,7 +1,7 @@
 // What the two kernels with lanes along channels share: how the work is cut, and staged boxes.
-// x is read in place wherever its channels are consecutive: rows that fall into the padding are left
-// out of the list of tap rows (or mapped to the row that they mirror), and only the columns at the
-// left and right border are staged.
+// x is read in place wherever its channels are consecutive: rows that fall into the padding are
+// left out of the list of tap rows (or mapped to the row that they mirror), and only the columns at
+// the left and right border are staged.
 #pragma once
 
 #include "ops/sliding_conv/chunks.h"
@@ -68,8 +68,8 @@ struct ChannelSchedule {
   int64_t staged;       // its elements
 };
 
-/// x that one block of columns reads in place: all lanes of it before the next block, since a signal
-/// of many channels has a page per position or two, which every lane block would visit anew.
+/// x that one block of columns reads in place: all lanes of it before the next block, since a
+/// signal of many channels has a page per position or two, which every lane block would visit anew.
 inline constexpr int64_t kBandBytes = 64 * 1024;
 inline constexpr int64_t kStagedBytes = 160 * 1024;
 
@@ -113,8 +113,9 @@ struct BoxLayout {
 /// One row of a staged box whose channels lie apart in x: columns are consecutive there, so each
 /// channel's line is read once and spread over the pixels.
 template <class T, class S>
-SWATH_ALWAYS_INLINE void spread_row(const ConvProblem& p, const S* row, const ChannelRange& channels,
-                                    const InputBox& box, int64_t pitch, T* to) {
+SWATH_ALWAYS_INLINE void spread_row(const ConvProblem& p, const S* row,
+                                    const ChannelRange& channels, const InputBox& box,
+                                    int64_t pitch, T* to) {
   const ConvAxis& w = p.axis[2];
   const int64_t low = min_of(max_of(-box.first[2], 0), box.n[2]);
   const int64_t high = max_of(min_of(w.in - box.first[2], box.n[2]), low);
@@ -153,8 +154,9 @@ SWATH_ALWAYS_INLINE void copy_row(const ConvProblem& p, const S* row, const Chan
 
 /// Stages a box of `channels` from x (pointing at channel 0).
 template <class T, class S>
-__attribute__((noinline)) void stage_box(const ConvProblem& p, const S* x, const ChannelRange& channels,
-                                         const InputBox& box, const BoxLayout& layout, T* to) {
+__attribute__((noinline)) void stage_box(const ConvProblem& p, const S* x,
+                                         const ChannelRange& channels, const InputBox& box,
+                                         const BoxLayout& layout, T* to) {
   const ConvAxis &d = p.axis[0], &h = p.axis[1];
   const bool is_consecutive = p.x_channel_stride == 1 && channels.multiplier == 1;
   if (!is_consecutive && layout.pitch > channels.n) fill_zero(to, d.kernel * layout.plane_pitch);
@@ -186,8 +188,8 @@ struct RowList {
 inline constexpr int64_t kSkip = INT64_MIN;
 
 template <class F>
-SWATH_ALWAYS_INLINE void list_rows(const ConvProblem& p, const ChunkPlan& chunks, const RowList& list,
-                                   const F& offset_of) {
+SWATH_ALWAYS_INLINE void list_rows(const ConvProblem& p, const ChunkPlan& chunks,
+                                   const RowList& list, const F& offset_of) {
   const int64_t n_chunks = n_tap_chunks(chunks);
   int64_t n = 0;
   for (int64_t i = 0; i < n_chunks; ++i) {

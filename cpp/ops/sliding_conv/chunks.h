@@ -1,5 +1,5 @@
-// The sum over input channels and taps, cut into chunks of at most 512 terms: a longer sequential sum
-// of float32 loses more than the sqrt(terms) that the tolerance grants (design: numerics).
+// The sum over input channels and taps, cut into chunks of at most 512 terms: a longer sequential
+// sum of float32 loses more than the sqrt(terms) that the tolerance grants (design: numerics).
 #pragma once
 
 #include "ops/sliding_conv/kernel_math.h"
@@ -16,9 +16,9 @@ struct Chunk {
 };
 
 struct ChunkPlan {
-  int64_t channels;     // per chunk
-  int64_t taps[3];      // per chunk and axis
-  int64_t n_channels;   // chunks along channels and axes
+  int64_t channels;    // per chunk
+  int64_t taps[3];     // per chunk and axis
+  int64_t n_channels;  // chunks along channels and axes
   int64_t n_taps[3];
   int64_t n_chunks;
 };

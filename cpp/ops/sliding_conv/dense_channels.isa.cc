@@ -92,13 +92,15 @@ struct Dense {
   }
 
   template <class T>
-  static auto pick(const ConvProblem&, int positions, int vectors) -> void (*)(const ChannelTile<T>&) {
+  static auto pick(const ConvProblem&, int positions, int vectors)
+      -> void (*)(const ChannelTile<T>&) {
     switch (vectors * 16 + positions) {
 #define SWATH_TILE(V, P) \
-  case (V)*16 + (P):     \
+  case (V) * 16 + (P):   \
     return &dense_tile<T, P, V>;
 #define SWATH_TILES(V) \
-  SWATH_TILE(V, 1) SWATH_TILE(V, 2) SWATH_TILE(V, 3) SWATH_TILE(V, 4) SWATH_TILE(V, 5) SWATH_TILE(V, 6)
+  SWATH_TILE(V, 1)     \
+  SWATH_TILE(V, 2) SWATH_TILE(V, 3) SWATH_TILE(V, 4) SWATH_TILE(V, 5) SWATH_TILE(V, 6)
       SWATH_TILES(1)
       SWATH_TILES(2)
 #if defined(__AVX512F__) || defined(__aarch64__)
@@ -131,15 +133,14 @@ const char* reject(const void* problem) noexcept {
 
 }  // namespace
 
-#define SWATH_DENSE(name, T, S)                                      \
-  extern const KernelFns sliding_conv_dense_channels_##name;         \
-  const KernelFns sliding_conv_dense_channels_##name{                \
-      reject<T>,                                                     \
-      channel_weight_bytes<T, Dense>,                                \
-      pack_channels<T, S, Dense>,                                    \
-      channel_scratch_bytes<T, S, Dense>,                            \
-      n_channel_tasks<T, S, Dense>,                                  \
-      run_channels<T, S, Dense>};
+#define SWATH_DENSE(name, T, S)                                                          \
+  extern const KernelFns sliding_conv_dense_channels_##name;                             \
+  const KernelFns sliding_conv_dense_channels_##name{reject<T>,                          \
+                                                     channel_weight_bytes<T, Dense>,     \
+                                                     pack_channels<T, S, Dense>,         \
+                                                     channel_scratch_bytes<T, S, Dense>, \
+                                                     n_channel_tasks<T, S, Dense>,       \
+                                                     run_channels<T, S, Dense>};
 SWATH_DENSE(f32, float, float)
 SWATH_DENSE(f64, double, double)
 SWATH_DENSE(f16, float, f16)

@@ -58,7 +58,7 @@ using TileFn = void(const RowTile<T>&);
 template <class T>
 SWATH_ALWAYS_INLINE TileFn<T>* pick_tile(int width, int64_t vectors) {
 #define SWATH_TILE(OB, V) \
-  case (OB)*16 + (V):     \
+  case (OB) * 16 + (V):   \
     return &row_tile<T, 1, OB, V>;
   switch (width * 16 + vectors) {
     SWATH_TILE(1, 1)
@@ -158,12 +158,12 @@ struct Worker {
   }
 
   void run_block(const Block& block) const {
-    const BlockInput<T> in =
-        open_block<T, S>(p, b, block, p.axis[1].kernel, scratch);
+    const BlockInput<T> in = open_block<T, S>(p, b, block, p.axis[1].kernel, scratch);
     const bool joins = s.joins_rows && block.n_rows > 1 && (in.is_staged || can_join(in, block));
     for (int64_t o = 0; o < p.out_per_group;) {
       const int width = block_width(p.out_per_group - o, kWidth);
-      RowTile<T> t = make_tile<T>(p, p.axis[1].kernel, scratch.row_offset, scratch.col_offset, width);
+      RowTile<T> t =
+          make_tile<T>(p, p.axis[1].kernel, scratch.row_offset, scratch.col_offset, width);
       t.x_channel_stride = in.channel_stride;
       if (joins) {
         const int64_t n = (block.n_rows - 1) * in.out_row_stride + block.n_cols;
@@ -213,8 +213,14 @@ template <class T, class S>
 void run(const void* problem, const Buffers& b, const void* packed, void* memory, int64_t begin,
          int64_t end) noexcept {
   const ConvProblem& p = as_conv(problem);
-  Worker<T, S> worker{p, b, static_cast<const T*>(packed), packed_values<T>(p, packed),
-                      make_schedule<T>(p), plan_chunks(p), tile_finish<T, S>(p), {}};
+  Worker<T, S> worker{p,
+                      b,
+                      static_cast<const T*>(packed),
+                      packed_values<T>(p, packed),
+                      make_schedule<T>(p),
+                      plan_chunks(p),
+                      tile_finish<T, S>(p),
+                      {}};
   lay_out(p, p.axis[1].kernel, kWidth * kVectors, worker.s.staged, memory, worker.scratch);
   for (int64_t i = begin; i < end; ++i) {
     worker.run_block(worker.s.grid.at(p, i));
@@ -223,10 +229,10 @@ void run(const void* problem, const Buffers& b, const void* packed, void* memory
 
 }  // namespace
 
-#define SWATH_DENSE_ROWS(name, T, S)                                                            \
-  extern const KernelFns sliding_conv_dense_rows_##name;                                        \
-  const KernelFns sliding_conv_dense_rows_##name{reject<T>,        row_weight_bytes<T>, pack<T, S>, \
-                                                 scratch_bytes<T>, n_tasks<T>,      run<T, S>};
+#define SWATH_DENSE_ROWS(name, T, S)                     \
+  extern const KernelFns sliding_conv_dense_rows_##name; \
+  const KernelFns sliding_conv_dense_rows_##name{        \
+      reject<T>, row_weight_bytes<T>, pack<T, S>, scratch_bytes<T>, n_tasks<T>, run<T, S>};
 SWATH_DENSE_ROWS(f32, float, float)
 SWATH_DENSE_ROWS(f64, double, double)
 SWATH_DENSE_ROWS(f16, float, f16)

@@ -17,9 +17,13 @@ struct Depthwise {
   static constexpr int kTileVectors = 2 * kPositions;
   static constexpr bool kPartsShrinkBox = true;  // a box holds the channels of its lanes
 
-  static bool slides(const ConvProblem& p) { return p.axis[2].stride == 1 && p.axis[2].dilation == 1; }
+  static bool slides(const ConvProblem& p) {
+    return p.axis[2].stride == 1 && p.axis[2].dilation == 1;
+  }
   static int most_vectors(const ConvProblem& p) { return slides(p) ? kSlidingVectors : 2; }
-  static int most_positions(const ConvProblem& p, int) { return slides(p) ? kSlidingPositions : kPositions; }
+  static int most_positions(const ConvProblem& p, int) {
+    return slides(p) ? kSlidingPositions : kPositions;
+  }
   static int64_t summed_channels(const ConvProblem&) { return 1; }
   static bool maps_channels(const ConvProblem& p) { return p.out_per_group != 1; }
 
@@ -74,7 +78,8 @@ struct Depthwise {
                             t / w.kernel % h.kernel * h.w_stride + t % w.kernel * w.w_stride;
         for (int64_t l = 0; l < lanes.n_vectors * kLanes<T>; ++l) {
           const int64_t o = lanes.first + l;
-          const int64_t at = o / p.out_per_group * p.w_group_stride + o % p.out_per_group * p.w_out_stride;
+          const int64_t at =
+              o / p.out_per_group * p.w_group_stride + o % p.out_per_group * p.w_out_stride;
           *to++ = l < lanes.n ? to_acc(from[at + tap]) : T{0};
         }
       }
@@ -82,11 +87,13 @@ struct Depthwise {
   }
 
   template <class T>
-  static auto pick(const ConvProblem& p, int positions, int vectors) -> void (*)(const ChannelTile<T>&) {
+  static auto pick(const ConvProblem& p, int positions, int vectors)
+      -> void (*)(const ChannelTile<T>&) {
     const bool is_sliding = slides(p);
 #define SWATH_SLIDING(P) \
   case P:                \
-    if (is_sliding) return vectors == 1 ? &sliding_tile<T, P, 1> : &sliding_tile<T, P, kSlidingVectors>;
+    if (is_sliding)      \
+      return vectors == 1 ? &sliding_tile<T, P, 1> : &sliding_tile<T, P, kSlidingVectors>;
 #define SWATH_TILE(P) \
   SWATH_SLIDING(P)    \
   return vectors == 1 ? &depthwise_tile<T, P, 1> : &depthwise_tile<T, P, 2>;
@@ -127,15 +134,14 @@ const char* reject(const void* problem) noexcept {
 
 }  // namespace
 
-#define SWATH_DEPTHWISE(name, T, S)                                         \
-  extern const KernelFns sliding_conv_depthwise_channels_##name;            \
-  const KernelFns sliding_conv_depthwise_channels_##name{                   \
-      reject<T>,                                                            \
-      channel_weight_bytes<T, Depthwise>,                                   \
-      pack_channels<T, S, Depthwise>,                                       \
-      channel_scratch_bytes<T, S, Depthwise>,                               \
-      n_channel_tasks<T, S, Depthwise>,                                     \
-      run_channels<T, S, Depthwise>};
+#define SWATH_DEPTHWISE(name, T, S)                                                              \
+  extern const KernelFns sliding_conv_depthwise_channels_##name;                                 \
+  const KernelFns sliding_conv_depthwise_channels_##name{reject<T>,                              \
+                                                         channel_weight_bytes<T, Depthwise>,     \
+                                                         pack_channels<T, S, Depthwise>,         \
+                                                         channel_scratch_bytes<T, S, Depthwise>, \
+                                                         n_channel_tasks<T, S, Depthwise>,       \
+                                                         run_channels<T, S, Depthwise>};
 SWATH_DEPTHWISE(f32, float, float)
 SWATH_DEPTHWISE(f64, double, double)
 SWATH_DEPTHWISE(f16, float, f16)

@@ -12,14 +12,17 @@ namespace {
 constexpr double kFlopsPerSecond = 40e9;
 constexpr double kBytesPerSecond = 10e9;
 
-bool is_trivial(const ConvAxis& a) { return a.in == 1 && a.out == 1 && a.kernel == 1 && a.pad == 0; }
+bool is_trivial(const ConvAxis& a) {
+  return a.in == 1 && a.out == 1 && a.kernel == 1 && a.pad == 0;
+}
 
 bool is_pointwise(const ConvAxis& a) {
   return a.kernel == 1 && a.stride == 1 && a.pad == 0 && a.in == a.out;
 }
 
 bool can_merge(const ConvAxis& outer, const ConvAxis& inner) {
-  return is_pointwise(outer) && is_pointwise(inner) && outer.x_stride == inner.in * inner.x_stride &&
+  return is_pointwise(outer) && is_pointwise(inner) &&
+         outer.x_stride == inner.in * inner.x_stride &&
          outer.y_stride == inner.in * inner.y_stride &&
          outer.residual_stride == inner.in * inner.residual_stride;
 }
@@ -85,8 +88,8 @@ void add_conv_step(PlanImpl& plan, const ConvProblem& problem, const std::string
                         (problem.n_positions() * problem.n_out_channels() +
                          problem.axis[0].in * problem.axis[1].in * problem.axis[2].in *
                              problem.n_groups * problem.in_per_group);
-  const double seconds = std::max(flops / kFlopsPerSecond,
-                                  values * item_bytes(problem.dtype) / kBytesPerSecond);
+  const double seconds =
+      std::max(flops / kFlopsPerSecond, values * item_bytes(problem.dtype) / kBytesPerSecond);
   plan.flops += static_cast<int64_t>(flops);
   static const Operator& table = find_operator("sliding_conv");
   add_step(plan, table, problem.dtype, std::make_shared<ConvProblem>(problem), seconds, op);

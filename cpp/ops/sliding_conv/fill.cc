@@ -1,4 +1,5 @@
-// Writes the bias (or zero) to every output: what a transposed convolution gives where no tap reaches.
+// Writes the bias (or zero) to every output: what a transposed convolution gives where no tap
+// reaches.
 #include <cstring>
 
 #include "ops/sliding_conv/describe.h"
@@ -16,7 +17,8 @@ void fill_channel(const FillProblem& p, const Buffers& b, int64_t task) {
   const int64_t channel = task % p.n_channels;
   T value{0};
   if (b.in[2] != nullptr) value = static_cast<const T*>(b.in[2])[channel * p.bias_stride];
-  T* y = static_cast<T*>(b.out[0]) + task / p.n_channels * p.batch_stride + channel * p.channel_stride;
+  T* y =
+      static_cast<T*>(b.out[0]) + task / p.n_channels * p.batch_stride + channel * p.channel_stride;
   for (int64_t i = 0; i < p.shape[0]; ++i) {
     for (int64_t j = 0; j < p.shape[1]; ++j) {
       T* row = y + i * p.strides[0] + j * p.strides[1];
@@ -25,7 +27,8 @@ void fill_channel(const FillProblem& p, const Buffers& b, int64_t task) {
   }
 }
 
-void run(const void* problem, const Buffers& b, const void*, void*, int64_t begin, int64_t end) noexcept {
+void run(const void* problem, const Buffers& b, const void*, void*, int64_t begin,
+         int64_t end) noexcept {
   const FillProblem& p = as_fill(problem);
   for (int64_t task = begin; task < end; ++task) {
     switch (p.item_bytes) {

@@ -141,7 +141,7 @@ SWATH_ALWAYS_INLINE T axis_ratio(const ConvAxis& a, int64_t i) {
 
 /// Whether a tile can write y itself: at most a bias and a clamp follow the sum.
 struct TileFinish {
-  bool is_direct;   // no run in scratch is needed
+  bool is_direct;  // no run in scratch is needed
   bool has_clamp;
   double low, high;
 };

@@ -26,7 +26,8 @@ inline constexpr double kMostStagedBytes = 32e6;
 
 /// Whether even a small block of outputs would need too large a staged box. In double: the extents
 /// may be too large for products of integers.
-SWATH_ALWAYS_INLINE bool is_box_too_large(const ConvProblem& p, double channels, double element_bytes) {
+SWATH_ALWAYS_INLINE bool is_box_too_large(const ConvProblem& p, double channels,
+                                          double element_bytes) {
   double bytes = channels * p.axis[0].kernel * element_bytes;
   for (int i = 1; i < 3; ++i) {
     const ConvAxis& a = p.axis[i];
@@ -37,7 +38,8 @@ SWATH_ALWAYS_INLINE bool is_box_too_large(const ConvProblem& p, double channels,
   }
   return bytes > kMostStagedBytes;
 }
-inline constexpr const char* kBoxTooLarge = "dilation or stride reach too far to stage a block of x";
+inline constexpr const char* kBoxTooLarge =
+    "dilation or stride reach too far to stage a block of x";
 
 }  // namespace
 }  // namespace swath::SWATH_ISA

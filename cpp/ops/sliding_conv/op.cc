@@ -1,4 +1,5 @@
-// describe of the sliding-window convolution: validates, infers shapes, and cuts the call into steps.
+// describe of the sliding-window convolution: validates, infers shapes, and cuts the call into
+// steps.
 #include <swath/ops/sliding_conv.h>
 
 #include <algorithm>
@@ -37,9 +38,10 @@ void check_channels(Call& call) {
   call.n_in = stop - start;
   call.copies_others = call.params.pass_through;
   if (call.copies_others && call.n_out != call.n_in) {
-    call.site.fail(ErrorCode::shape, "weight",
-                   format("weight has {} output channels, passthrough='copy' needs {} as in channels",
-                          call.n_out, call.n_in));
+    call.site.fail(
+        ErrorCode::shape, "weight",
+        format("weight has {} output channels, passthrough='copy' needs {} as in channels",
+               call.n_out, call.n_in));
   }
 }
 
@@ -51,9 +53,9 @@ void check_weight(const Call& call) {
                    format("groups is {}, x has {} channels to divide", groups, call.n_in));
   }
   if (call.n_out % groups != 0) {
-    call.site.fail(ErrorCode::param, "groups",
-                   format("groups is {}, weight has {} output channels to divide", groups,
-                          call.n_out));
+    call.site.fail(
+        ErrorCode::param, "groups",
+        format("groups is {}, weight has {} output channels to divide", groups, call.n_out));
   }
   if (w.shape[1] * groups != call.n_in) {
     call.site.fail(ErrorCode::shape, "weight",
@@ -144,10 +146,11 @@ void check_same_size(const Call& call) {
   for (int i = 0; i < p.ndim; ++i) {
     const int64_t n = call.x.shape[call.xmap.spatial[i]];
     if (p.stride[i] != 1 || call.out[i] != n) {
-      call.site.fail(ErrorCode::param, p.stride[i] != 1 ? "stride" : "padding",
-                     format("{} changes axis {} from {} to {}, passthrough='copy' needs stride 1 and "
-                            "an output of x's size",
-                            p.stride[i] != 1 ? "stride" : "padding", i, n, call.out[i]));
+      call.site.fail(
+          ErrorCode::param, p.stride[i] != 1 ? "stride" : "padding",
+          format("{} changes axis {} from {} to {}, passthrough='copy' needs stride 1 and "
+                 "an output of x's size",
+                 p.stride[i] != 1 ? "stride" : "padding", i, n, call.out[i]));
     }
   }
 }
@@ -182,9 +185,9 @@ ConvEpilogue make_epilogue(const Call& call, const TensorDesc& y, const ChannelA
            std::equal(d.shape.begin(), d.shape.begin() + d.rank, residual->shape.begin());
   };
   if (!same(y) && !same(narrow)) {
-    call.site.fail(ErrorCode::shape, "residual",
-                   format("residual has shape {}, needed is {} as y", shape_text(*residual),
-                          shape_text(y)));
+    call.site.fail(
+        ErrorCode::shape, "residual",
+        format("residual has shape {}, needed is {} as y", shape_text(*residual), shape_text(y)));
   }
   e.has_residual = true;
   e.residual_channel_stride = residual->strides[call.xmap.c];
@@ -218,8 +221,14 @@ ConvProblem make_problem(const Call& call, const TensorDesc& x, int64_t x_offset
   for (int i = 0; i < p.ndim; ++i) {
     ConvAxis& a = c.axis[3 - p.ndim + i];
     const int at = call.xmap.spatial[i];
-    a = {.in = x.shape[at], .out = call.out[i], .kernel = call.kernel[i], .stride = p.stride[i],
-         .dilation = 1, .pad = 0, .x_stride = x.strides[at], .w_stride = call.weight.strides[2 + i],
+    a = {.in = x.shape[at],
+         .out = call.out[i],
+         .kernel = call.kernel[i],
+         .stride = p.stride[i],
+         .dilation = 1,
+         .pad = 0,
+         .x_stride = x.strides[at],
+         .w_stride = call.weight.strides[2 + i],
          .y_stride = y.strides[at],
          .residual_stride = residual != nullptr ? residual->strides[at] : 0};
   }
@@ -260,7 +269,9 @@ void add_pass_through(PlanImpl& plan, const Call& call, const TensorDesc& y) {
   const int64_t ranges[2][2] = {{0, call.first_channel}, {call.first_channel + call.n_in, all}};
   for (const auto& [begin, end] : ranges) {
     if (begin == end) continue;
-    CopyProblem copy{.from = call.x, .to = y, .from_offset = begin * call.x.strides[c],
+    CopyProblem copy{.from = call.x,
+                     .to = y,
+                     .from_offset = begin * call.x.strides[c],
                      .to_offset = begin * y.strides[c]};
     copy.from.shape[c] = copy.to.shape[c] = end - begin;
     add_copy_step(plan, copy);
@@ -283,7 +294,10 @@ Plan plan_sliding_conv(const TensorDesc& x, const TensorDesc& weight, const Tens
   const CallSite site{params.op};
   check_floating(site, x);
   check_same_kind(site, x, weight, "weight");
-  Call call{.site = site, .x = x, .weight = weight, .params = params,
+  Call call{.site = site,
+            .x = x,
+            .weight = weight,
+            .params = params,
             .xmap = map_axes(site, x, params.ndim, params.layout, "x")};
   if (weight.rank != params.ndim + 2) {
     site.fail(ErrorCode::shape, "weight",

@@ -1,5 +1,5 @@
-// Few output channels per group (depthwise, image filters, 1-D): lanes along a row, tiles of up to 4
-// output rows of one channel that share the loaded input rows.
+// Few output channels per group (depthwise, image filters, 1-D): lanes along a row, tiles of up to
+// 4 output rows of one channel that share the loaded input rows.
 #include "core/isa_table.h"
 #include "ops/sliding_conv/rows.h"
 
@@ -14,8 +14,8 @@ inline constexpr int kTileVectors = 4, kLineVectors = 8;
 inline constexpr int kTileVectors = 2, kLineVectors = 6;
 #endif
 inline constexpr int kTileRows = 4;
-/// Staged elements of a block: half of a 1 MB second-level cache would still do, a first-level cache
-/// of 32 KB holds the rows that one tile reads.
+/// Staged elements of a block: half of a 1 MB second-level cache would still do, a first-level
+/// cache of 32 KB holds the rows that one tile reads.
 inline constexpr int64_t kStagedBytes = 64 * 1024;
 /// Columns of a block: whole rows of usual images, long enough that the halo does not count; a
 /// signal without rows gets longer ones, so that opening a block does not count either.
@@ -51,7 +51,8 @@ SWATH_ALWAYS_INLINE Schedule make_schedule(const ConvProblem& p) {
   s.n_tap_rows = s.rows_apart * (kTileRows - 1) + h.kernel;
   const int64_t most = h.out == 1 && h.kernel == 1 ? kSignalCols : kBlockCols;
   const int64_t cols = w.out <= most + most / 2 ? w.out : most;
-  const int64_t row_bytes = p.in_per_group * p.axis[0].kernel * inputs_seen(w, cols) * int64_t{sizeof(T)};
+  const int64_t row_bytes =
+      p.in_per_group * p.axis[0].kernel * inputs_seen(w, cols) * int64_t{sizeof(T)};
   const int64_t unit = kTileRows * s.spacing;
   const int64_t fit = (kStagedBytes / row_bytes - (h.kernel - 1) * h.dilation) / h.stride;
   const int64_t rows = max_of(fit / unit * unit, unit);
@@ -60,7 +61,8 @@ SWATH_ALWAYS_INLINE Schedule make_schedule(const ConvProblem& p) {
   s.grid.n_y = ceil_div(h.out, s.grid.rows);
   // A last tile of three rows reads the input of a fourth: it has room behind the block's.
   const RowsLayout layout = make_layout(p, s.grid.rows, cols);
-  s.staged = p.in_per_group * layout.channel_pitch + s.spacing * h.stride * layout.row_pitch + kLanes<T>;
+  s.staged =
+      p.in_per_group * layout.channel_pitch + s.spacing * h.stride * layout.row_pitch + kLanes<T>;
   return s;
 }
 
@@ -70,7 +72,7 @@ using TileFn = void(const RowTile<T>&);
 template <class T>
 SWATH_ALWAYS_INLINE TileFn<T>* pick_tile(int rows, int64_t vectors) {
 #define SWATH_TILE(R, V) \
-  case (R)*16 + (V):     \
+  case (R) * 16 + (V):   \
     return &row_tile<T, R, 1, V>;
   switch (rows * 16 + vectors) {
     SWATH_TILE(1, 1)
@@ -109,7 +111,8 @@ struct Worker {
   RowTile<T> tile;  // what all tiles share
 
   /// What the tiles of one output channel share.
-  RowTile<T> channel_tile(const Block& block, const BlockInput<T>& in, int64_t o, bool is_direct) const {
+  RowTile<T> channel_tile(const Block& block, const BlockInput<T>& in, int64_t o,
+                          bool is_direct) const {
     const int64_t channel = block.g * p.out_per_group + o;
     RowTile<T> t = tile;
     t.x_channel_stride = in.channel_stride;
@@ -126,7 +129,8 @@ struct Worker {
   }
 
   /// Rows first, first + spacing, ... of the block for channel o, all columns: tiles of n_rows, of
-  /// which `valid` are stored. y points at the block's first output if the tiles write it themselves.
+  /// which `valid` are stored. y points at the block's first output if the tiles write it
+  /// themselves.
   void run_rows(const Block& block, const BlockInput<T>& in, int64_t o, int64_t first, int n_rows,
                 int valid, RowTile<T>& t, T* y) const {
     const int64_t n_vectors = ceil_div(block.n_cols, kLanes<T>);
@@ -149,8 +153,8 @@ struct Worker {
       run_tile(p, chunks, pick_tile<T>(n_rows, v1 - v0), 1, v1 - v0, n_rows, t, scratch.sums);
       if (y != nullptr) continue;
       for (int j = 0; j < valid; ++j) {
-        finish_columns<T, S>(p, b, values, block, o, block.oy + first + j * s.spacing, block.ox + ox, n,
-                             scratch.tile + j * t.out_row_stride, scratch.ratio);
+        finish_columns<T, S>(p, b, values, block, o, block.oy + first + j * s.spacing,
+                             block.ox + ox, n, scratch.tile + j * t.out_row_stride, scratch.ratio);
       }
     }
   }
@@ -173,8 +177,8 @@ struct Worker {
   bool splits_columns(const Block& block) const {
     const ConvAxis &d = p.axis[0], &h = p.axis[1], &w = p.axis[2];
     const InputBox box = input_box(p, block);
-    const bool rows_inside = box.first[0] >= 0 && box.first[0] + box.n[0] <= d.in && box.first[1] >= 0 &&
-                             box.first[1] + box.n[1] <= h.in;
+    const bool rows_inside = box.first[0] >= 0 && box.first[0] + box.n[0] <= d.in &&
+                             box.first[1] >= 0 && box.first[1] + box.n[1] <= h.in;
     return sizeof(T) == sizeof(S) && w.x_stride == 1 && w.stride == 1 && rows_inside;
   }
 
@@ -206,10 +210,11 @@ struct Worker {
   }
 
   /// Up to kTileRows rows from `row` on, `spacing` apart.
-  void run_column_of_tiles(const Block& block, const BlockInput<T>& in, int64_t o, int64_t row, RowTile<T>& t,
-                           T* y) const {
+  void run_column_of_tiles(const Block& block, const BlockInput<T>& in, int64_t o, int64_t row,
+                           RowTile<T>& t, T* y) const {
     const int64_t rows_left = block.n_rows - row;
-    int64_t left = rows_left > (kTileRows - 1) * s.spacing ? kTileRows : ceil_div(rows_left, s.spacing);
+    int64_t left =
+        rows_left > (kTileRows - 1) * s.spacing ? kTileRows : ceil_div(rows_left, s.spacing);
     while (left > 0) {
       // Three rows run as four: a staged block has room for the row that is not stored.
       const int n = left == 4 || (left == 3 && in.is_staged) ? 4 : left >= 2 ? 2 : 1;
@@ -253,21 +258,29 @@ template <class T, class S>
 void run(const void* problem, const Buffers& b, const void* packed, void* memory, int64_t begin,
          int64_t end) noexcept {
   const ConvProblem& p = as_conv(problem);
-  Worker<T, S> worker{p, b, static_cast<const T*>(packed), packed_values<T>(p, packed),
-                      make_schedule<T>(p), plan_chunks(p), tile_finish<T, S>(p), {}, {}};
-  lay_out(p, worker.s.n_tap_rows, kTileRows * kLineVectors, worker.s.staged, memory, worker.scratch);
-  worker.tile = make_tile<T>(p, worker.s.n_tap_rows, worker.scratch.row_offset,
-                             worker.scratch.col_offset, 1);
+  Worker<T, S> worker{p,
+                      b,
+                      static_cast<const T*>(packed),
+                      packed_values<T>(p, packed),
+                      make_schedule<T>(p),
+                      plan_chunks(p),
+                      tile_finish<T, S>(p),
+                      {},
+                      {}};
+  lay_out(p, worker.s.n_tap_rows, kTileRows * kLineVectors, worker.s.staged, memory,
+          worker.scratch);
+  worker.tile =
+      make_tile<T>(p, worker.s.n_tap_rows, worker.scratch.row_offset, worker.scratch.col_offset, 1);
   worker.tile.n_rows_apart = worker.s.rows_apart;
   for (int64_t i = begin; i < end; ++i) worker.run_block(worker.s.grid.at(p, i));
 }
 
 }  // namespace
 
-#define SWATH_PLANE_ROWS(name, T, S)                                                            \
-  extern const KernelFns sliding_conv_plane_rows_##name;                                        \
-  const KernelFns sliding_conv_plane_rows_##name{reject<T>,        row_weight_bytes<T>, pack<T, S>, \
-                                                 scratch_bytes<T>, n_tasks<T>,      run<T, S>};
+#define SWATH_PLANE_ROWS(name, T, S)                     \
+  extern const KernelFns sliding_conv_plane_rows_##name; \
+  const KernelFns sliding_conv_plane_rows_##name{        \
+      reject<T>, row_weight_bytes<T>, pack<T, S>, scratch_bytes<T>, n_tasks<T>, run<T, S>};
 SWATH_PLANE_ROWS(f32, float, float)
 SWATH_PLANE_ROWS(f64, double, double)
 SWATH_PLANE_ROWS(f16, float, f16)

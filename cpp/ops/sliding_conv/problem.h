@@ -8,8 +8,8 @@
 
 namespace swath {
 
-/// Member and free functions here are always inlined: an out-of-line copy would be a weak symbol that
-/// one cluster could take from another.
+/// Member and free functions here are always inlined: an out-of-line copy would be a weak symbol
+/// that one cluster could take from another.
 #define SWATH_INLINE inline __attribute__((always_inline))
 
 /// One spatial axis; strides in elements. Axes of a problem are outermost first; describe() moves

@@ -57,8 +57,8 @@ struct Element {
     double total = 0, block = 0;
     int64_t n_terms = 0;
     for (int64_t c = 0; c < p.in_per_group; ++c) {
-      const int64_t x_base = p.x_offset + n * p.x_batch_stride +
-                             (g * p.in_per_group + c) * p.x_channel_stride;
+      const int64_t x_base =
+          p.x_offset + n * p.x_batch_stride + (g * p.in_per_group + c) * p.x_channel_stride;
       const int64_t w_base =
           p.w_offset + g * p.w_group_stride + o * p.w_out_stride + c * p.w_in_stride;
       for (int64_t t = 0; t < p.n_taps(); ++t) {
@@ -100,7 +100,8 @@ struct Element {
     if (e.has_shift) y += value(b.in[4], e.shift_offset + channel * e.shift_stride);
     double residual = 0;
     if (e.has_residual) {
-      int64_t r = e.residual_offset + n * e.residual_batch_stride + channel * e.residual_channel_stride;
+      int64_t r =
+          e.residual_offset + n * e.residual_batch_stride + channel * e.residual_channel_stride;
       for (int i = 0; i < 3; ++i) r += at[i] * p.axis[i].residual_stride;
       residual = value(b.in[5], r);
     }
@@ -132,8 +133,12 @@ void run(const void* problem, const Buffers& b, const void*, void*, int64_t begi
          int64_t end) noexcept {
   const ConvProblem& p = as_conv(problem);
   for (int64_t task = begin; task < end; ++task) {
-    Element<T> e{p, b, task / p.n_out_channels(), task % p.n_out_channels() / p.out_per_group,
-                 task % p.out_per_group, {}};
+    Element<T> e{p,
+                 b,
+                 task / p.n_out_channels(),
+                 task % p.n_out_channels() / p.out_per_group,
+                 task % p.out_per_group,
+                 {}};
     for (e.at[0] = 0; e.at[0] < p.axis[0].out; ++e.at[0]) {
       for (e.at[1] = 0; e.at[1] < p.axis[1].out; ++e.at[1]) {
         for (e.at[2] = 0; e.at[2] < p.axis[2].out; ++e.at[2]) e.write();
@@ -145,9 +150,13 @@ void run(const void* problem, const Buffers& b, const void*, void*, int64_t begi
 template <class T>
 const KernelFns kFns{reject, no_bytes, no_pack, no_bytes, n_tasks, run<T>};
 
-#define SWATH_REFERENCE(dtype, type)                                                       \
-  {"sliding_conv_" #dtype "_reference", "reference", DType::dtype, Cluster::reference,     \
-   DeviceType::cpu, &kFns<type>}
+#define SWATH_REFERENCE(dtype, type)    \
+  {"sliding_conv_" #dtype "_reference", \
+   "reference",                         \
+   DType::dtype,                        \
+   Cluster::reference,                  \
+   DeviceType::cpu,                     \
+   &kFns<type>}
 const KernelRecord kRecords[] = {SWATH_REFERENCE(f32, float), SWATH_REFERENCE(f64, double),
                                  SWATH_REFERENCE(f16, Eigen::half),
                                  SWATH_REFERENCE(bf16, Eigen::bfloat16)};

@@ -82,10 +82,11 @@ struct BlockInput {
 template <class T, class S>
 SWATH_ALWAYS_INLINE bool can_read_x(const ConvProblem& p, const Block& b, const InputBox& box) {
   const ConvAxis &d = p.axis[0], &h = p.axis[1], &w = p.axis[2];
-  if (sizeof(T) != sizeof(S) || w.x_stride != 1 || w.stride != 1 || !is_inside(p, box)) return false;
+  if (sizeof(T) != sizeof(S) || w.x_stride != 1 || w.stride != 1 || !is_inside(p, box))
+    return false;
   const int64_t c = b.g * p.in_per_group + p.in_per_group - 1;
-  const int64_t last = p.x_offset + b.n * p.x_batch_stride + max_of(c * p.x_channel_stride,
-                       b.g * p.in_per_group * p.x_channel_stride) +
+  const int64_t last = p.x_offset + b.n * p.x_batch_stride +
+                       max_of(c * p.x_channel_stride, b.g * p.in_per_group * p.x_channel_stride) +
                        box.first[0] * d.x_stride + max_of(0, (box.n[0] - 1) * d.x_stride) +
                        box.first[1] * h.x_stride + max_of(0, (box.n[1] - 1) * h.x_stride) +
                        box.first[2] + box.n[2] - 1;
@@ -103,7 +104,8 @@ struct Scratch {
   T* staged;
 };
 
-/// Cuts `memory` into the parts and returns their size; memory may be null to ask for the size only.
+/// Cuts `memory` into the parts and returns their size; memory may be null to ask for the size
+/// only.
 template <class T>
 SWATH_ALWAYS_INLINE size_t lay_out(const ConvProblem& p, int64_t n_tap_rows, int64_t tile_vectors,
                                    int64_t n_staged, void* memory, Scratch<T>& to) {
@@ -116,8 +118,9 @@ SWATH_ALWAYS_INLINE size_t lay_out(const ConvProblem& p, int64_t n_tap_rows, int
     parts[i] = static_cast<char*>(memory) + total;
     total += round_up(bytes[i], 64);
   }
-  to = {static_cast<int64_t*>(parts[0]), static_cast<int64_t*>(parts[1]), static_cast<T*>(parts[2]),
-        static_cast<T*>(parts[3]),       static_cast<T*>(parts[4]),       static_cast<T*>(parts[5])};
+  to = {static_cast<int64_t*>(parts[0]), static_cast<int64_t*>(parts[1]),
+        static_cast<T*>(parts[2]),       static_cast<T*>(parts[3]),
+        static_cast<T*>(parts[4]),       static_cast<T*>(parts[5])};
   return static_cast<size_t>(total);
 }
 
@@ -130,17 +133,20 @@ SWATH_ALWAYS_INLINE int block_width(int64_t left, int widest) {
 }
 
 template <class T, class S>
-SWATH_ALWAYS_INLINE void pack_row_weights(const ConvProblem& p, const Buffers& b, int widest, T* to) {
+SWATH_ALWAYS_INLINE void pack_row_weights(const ConvProblem& p, const Buffers& b, int widest,
+                                          T* to) {
   const ConvAxis &d = p.axis[0], &h = p.axis[1], &w = p.axis[2];
   for (int64_t g = 0; g < p.n_groups; ++g) {
     for (int64_t o = 0; o < p.out_per_group;) {
       const int width = block_width(p.out_per_group - o, widest);
-      const S* from = static_cast<const S*>(b.in[1]) + p.w_offset + g * p.w_group_stride + o * p.w_out_stride;
+      const S* from =
+          static_cast<const S*>(b.in[1]) + p.w_offset + g * p.w_group_stride + o * p.w_out_stride;
       for (int64_t c = 0; c < p.in_per_group; ++c) {
         for (int64_t kd = 0; kd < d.kernel; ++kd) {
           for (int64_t ky = 0; ky < h.kernel; ++ky) {
             for (int64_t kx = 0; kx < w.kernel; ++kx) {
-              const S* tap = from + c * p.w_in_stride + kd * d.w_stride + ky * h.w_stride + kx * w.w_stride;
+              const S* tap =
+                  from + c * p.w_in_stride + kd * d.w_stride + ky * h.w_stride + kx * w.w_stride;
               for (int i = 0; i < width; ++i) *to++ = to_acc(tap[i * p.w_out_stride]);
             }
           }
@@ -170,7 +176,8 @@ SWATH_ALWAYS_INLINE BlockInput<T> open_block(const ConvProblem& p, const Buffers
   if (can_read_x<T, S>(p, block, box)) {
     for (int64_t k = 0; k < d.kernel; ++k) {
       for (int64_t i = 0; i < n_tap_rows; ++i) {
-        scratch.row_offset[k * n_tap_rows + i] = k * d.dilation * d.x_stride + i * h.dilation * h.x_stride;
+        scratch.row_offset[k * n_tap_rows + i] =
+            k * d.dilation * d.x_stride + i * h.dilation * h.x_stride;
       }
     }
     for (int64_t i = 0; i < w.kernel; ++i) scratch.col_offset[i] = i * w.dilation;
@@ -180,8 +187,7 @@ SWATH_ALWAYS_INLINE BlockInput<T> open_block(const ConvProblem& p, const Buffers
   const RowsLayout layout = make_layout(p, block.n_rows, block.n_cols);
   for (int64_t k = 0; k < d.kernel; ++k) {
     for (int64_t i = 0; i < n_tap_rows; ++i) {
-      scratch.row_offset[k * n_tap_rows + i] =
-          k * layout.plane_pitch + layout.row(i * h.dilation);
+      scratch.row_offset[k * n_tap_rows + i] = k * layout.plane_pitch + layout.row(i * h.dilation);
     }
   }
   for (int64_t i = 0; i < w.kernel; ++i) {
@@ -196,7 +202,8 @@ SWATH_ALWAYS_INLINE BlockInput<T> open_block(const ConvProblem& p, const Buffers
 /// Runs one tile over all chunks: sums of all but the last go to `sums`, the last one finishes.
 template <class T, class F>
 SWATH_ALWAYS_INLINE void run_tile(const ConvProblem& p, const ChunkPlan& chunks, F* fn, int width,
-                                  int64_t n_vectors, int n_tile_rows, const RowTile<T>& whole, T* sums) {
+                                  int64_t n_vectors, int n_tile_rows, const RowTile<T>& whole,
+                                  T* sums) {
   if (chunks.n_chunks == 1) return fn(whole);
   const ConvAxis* a = p.axis;
   for (int64_t i = 0; i < chunks.n_chunks; ++i) {
@@ -209,7 +216,8 @@ SWATH_ALWAYS_INLINE void run_tile(const ConvProblem& p, const ChunkPlan& chunks,
     t.n_taps_y = k.t1[1] - k.t0[1];
     t.col_offset += k.t0[2];
     t.n_taps_x = k.t1[2] - k.t0[2];
-    t.w += (((k.c0 * a[0].kernel + k.t0[0]) * a[1].kernel + k.t0[1]) * a[2].kernel + k.t0[2]) * width;
+    t.w +=
+        (((k.c0 * a[0].kernel + k.t0[0]) * a[1].kernel + k.t0[1]) * a[2].kernel + k.t0[2]) * width;
     t.add = k.is_first ? nullptr : sums;
     if (!k.is_last) {
       t.out = sums;
@@ -248,9 +256,9 @@ SWATH_ALWAYS_INLINE RowTile<T> make_tile(const ConvProblem& p, int64_t n_tap_row
 
 /// Finishes n sums at acc: channel o, output row (od, oy), columns from ox.
 template <class T, class S>
-__attribute__((noinline)) void finish_columns(const ConvProblem& p, const Buffers& b, const T* values,
-                                        const Block& block, int64_t o, int64_t oy, int64_t ox,
-                                        int64_t n, T* acc, T* ratio) {
+__attribute__((noinline)) void finish_columns(const ConvProblem& p, const Buffers& b,
+                                              const T* values, const Block& block, int64_t o,
+                                              int64_t oy, int64_t ox, int64_t n, T* acc, T* ratio) {
   const ConvAxis &d = p.axis[0], &h = p.axis[1], &w = p.axis[2];
   const int64_t channel = block.g * p.out_per_group + o;
   const ConvEpilogue& e = p.epilogue;
@@ -262,9 +270,9 @@ __attribute__((noinline)) void finish_columns(const ConvProblem& p, const Buffer
   run.y = static_cast<S*>(b.out[0]) + p.y_offset + block.n * p.y_batch_stride +
           channel * p.y_channel_stride + block.od * d.y_stride + oy * h.y_stride + ox * w.y_stride;
   if (e.has_residual) {
-    run.residual = static_cast<const S*>(b.in[5]) + e.residual_offset + block.n * e.residual_batch_stride +
-                   channel * e.residual_channel_stride + block.od * d.residual_stride +
-                   oy * h.residual_stride + ox * w.residual_stride;
+    run.residual = static_cast<const S*>(b.in[5]) + e.residual_offset +
+                   block.n * e.residual_batch_stride + channel * e.residual_channel_stride +
+                   block.od * d.residual_stride + oy * h.residual_stride + ox * w.residual_stride;
   }
   if (p.padding_mode == PaddingMode::partial) {
     run.outer_ratio = axis_ratio<T>(d, block.od) * axis_ratio<T>(h, oy);

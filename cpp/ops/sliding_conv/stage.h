@@ -1,5 +1,6 @@
-// Staging: a box of the input in scratch, in the accumulator's type, with the padding filled in. It is
-// the only code that knows padding modes, storage types and odd strides; the tiles see plain memory.
+// Staging: a box of the input in scratch, in the accumulator's type, with the padding filled in. It
+// is the only code that knows padding modes, storage types and odd strides; the tiles see plain
+// memory.
 #pragma once
 
 #include "ops/sliding_conv/problem.h"
@@ -38,7 +39,8 @@ SWATH_ALWAYS_INLINE void copy_strided(const S* from, int64_t stride, T* to, int6
   int64_t i = 0;
   if (stride == 1) {
     for (; i + kLanes<T> <= n; i += kLanes<T>) store(to + i, load_as<T>(from + i));
-    if (i < n) store_n(to + i, load_as_n<T>(from + i, static_cast<int>(n - i)), static_cast<int>(n - i));
+    if (i < n)
+      store_n(to + i, load_as_n<T>(from + i, static_cast<int>(n - i)), static_cast<int>(n - i));
     return;
   }
   if constexpr (sizeof(T) == sizeof(S)) {
@@ -77,7 +79,8 @@ SWATH_ALWAYS_INLINE void fill_zero_short(T* to, int64_t n) {
 
 /// One line of the image; `line` points at its index 0.
 template <class T, class S>
-SWATH_ALWAYS_INLINE void stage_line(const ConvProblem& p, const S* line, const LineCut& cut, T* to) {
+SWATH_ALWAYS_INLINE void stage_line(const ConvProblem& p, const S* line, const LineCut& cut,
+                                    T* to) {
   const ConvAxis& a = p.axis[2];
   if (p.padding_mode == PaddingMode::zeros || p.padding_mode == PaddingMode::partial) {
     fill_zero_short(to, cut.low);
@@ -90,13 +93,13 @@ SWATH_ALWAYS_INLINE void stage_line(const ConvProblem& p, const S* line, const L
     for (int64_t i = 0; i < cut.low; ++i) pad(i);
     for (int64_t i = cut.high; i < cut.n; ++i) pad(i);
   }
-  copy_strided(line + (cut.first + cut.low * cut.step) * a.x_stride, cut.step * a.x_stride, to + cut.low,
-               cut.high - cut.low);
+  copy_strided(line + (cut.first + cut.low * cut.step) * a.x_stride, cut.step * a.x_stride,
+               to + cut.low, cut.high - cut.low);
 }
 
-/// How a staged block of rows lies in memory: [channel][plane][column phase][row phase][row][column].
-/// Columns and rows are split by their residue modulo the stride, so that every tap reads
-/// consecutive elements, also from one row into the next.
+/// How a staged block of rows lies in memory: [channel][plane][column phase][row
+/// phase][row][column]. Columns and rows are split by their residue modulo the stride, so that
+/// every tap reads consecutive elements, also from one row into the next.
 struct RowsLayout {
   int64_t col_phases, row_phases;
   int64_t row_pitch, row_phase_pitch, col_phase_pitch, plane_pitch, channel_pitch;
@@ -104,17 +107,16 @@ struct RowsLayout {
   static int64_t split(int64_t i, int64_t n, int64_t phase_pitch, int64_t pitch) {
     return n == 1 ? i * pitch : i % n * phase_pitch + i / n * pitch;  // a division costs 15 cycles
   }
-  int64_t row(int64_t i) const { return split(i, row_phases, row_phase_pitch, row_pitch);
-  }
-  int64_t col(int64_t i) const { return split(i, col_phases, col_phase_pitch, 1);
-  }
+  int64_t row(int64_t i) const { return split(i, row_phases, row_phase_pitch, row_pitch); }
+  int64_t col(int64_t i) const { return split(i, col_phases, col_phase_pitch, 1); }
 };
 
 /// Whether lines can be copied in whole vectors: what is stored beyond a line is overwritten by the
 /// next one, what is read beyond the last one must still belong to x.
 template <class T, class S>
-SWATH_ALWAYS_INLINE bool copies_whole_vectors(const ConvProblem& p, const S* last_line, const S* x_end,
-                                              const RowsLayout& layout, const LineCut& cut) {
+SWATH_ALWAYS_INLINE bool copies_whole_vectors(const ConvProblem& p, const S* last_line,
+                                              const S* x_end, const RowsLayout& layout,
+                                              const LineCut& cut) {
   return layout.col_phases == 1 && layout.row_phases == 1 && p.axis[2].x_stride == 1 &&
          (p.padding_mode == PaddingMode::zeros || p.padding_mode == PaddingMode::partial) &&
          last_line + cut.first + cut.high + kLanes<T> <= x_end;
@@ -131,7 +133,8 @@ SWATH_ALWAYS_INLINE void stage_plane(const ConvAxis& h, const S* image, int64_t 
     }
     const S* from = image + (first + i) * h.x_stride + cut.first + cut.low;
     fill_zero_short(to, cut.low);
-    for (int64_t j = 0; j < cut.high - cut.low; j += kLanes<T>) store(to + cut.low + j, load_as<T>(from + j));
+    for (int64_t j = 0; j < cut.high - cut.low; j += kLanes<T>)
+      store(to + cut.low + j, load_as<T>(from + j));
     fill_zero_short(to + cut.high, pitch - cut.high);
   }
 }
@@ -150,10 +153,12 @@ __attribute__((noinline)) void stage_rows(const ConvProblem& p, const S* x, cons
     for (int64_t c = 0; c < n_channels; ++c) {
       for (int64_t k = 0; k < d.kernel; ++k) {
         const int64_t z = padded_index(box.first[0] + k * d.dilation, d.in, p.padding_mode);
-        T* plane = to + phase * layout.col_phase_pitch + c * layout.channel_pitch + k * layout.plane_pitch;
+        T* plane =
+            to + phase * layout.col_phase_pitch + c * layout.channel_pitch + k * layout.plane_pitch;
         const S* image = x + c * p.x_channel_stride + z * d.x_stride;
         const int64_t last = box.first[1] + box.n[1] < h.in ? box.first[1] + box.n[1] : h.in;
-        if (z >= 0 && copies_whole_vectors<T>(p, image + (last - 1) * h.x_stride, x_end, layout, cut)) {
+        if (z >= 0 &&
+            copies_whole_vectors<T>(p, image + (last - 1) * h.x_stride, x_end, layout, cut)) {
           stage_plane(h, image, box.first[1], box.n[1], cut, layout.row_pitch, plane);
           continue;
         }

@@ -15,14 +15,14 @@ struct ChannelTile {
   int64_t n_rows;
   const int64_t* col_offset;
   int64_t n_taps_x;
-  int64_t n_channels;     // summed per tap (dense tiles)
-  const T* w;             // [row][kx][channel][V vectors]
+  int64_t n_channels;  // summed per tap (dense tiles)
+  const T* w;          // [row][kx][channel][V vectors]
   int64_t w_row_stride, w_tap_stride;
-  const T* add;           // earlier chunks' sums, dense [P][V], or null
+  const T* add;  // earlier chunks' sums, dense [P][V], or null
   T* out;
-  int64_t out_stride;     // from one position to the next
-  int64_t n_lanes;        // valid channels; more than V - 1 vectors
-  const T* bias;          // n_lanes values, or null
+  int64_t out_stride;  // from one position to the next
+  int64_t n_lanes;     // valid channels; more than V - 1 vectors
+  const T* bias;       // n_lanes values, or null
   bool has_clamp;
   T low, high;
 };
@@ -42,7 +42,8 @@ SWATH_ALWAYS_INLINE void clear(PositionSums<T, P, V>& sums) {
 }
 
 template <class T, int P, int V>
-SWATH_ALWAYS_INLINE void store_positions(const PositionSums<T, P, V>& sums, const ChannelTile<T>& t) {
+SWATH_ALWAYS_INLINE void store_positions(const PositionSums<T, P, V>& sums,
+                                         const ChannelTile<T>& t) {
   const int rest = static_cast<int>(t.n_lanes - (V - 1) * kLanes<T>);
   const bool is_plain = t.add == nullptr && t.bias == nullptr && !t.has_clamp;
   if (is_plain && rest >= kLanes<T>) {
@@ -101,14 +102,15 @@ __attribute__((noinline)) void depthwise_tile(const ChannelTile<T>& t) {
   store_positions(sums, t);
 }
 
-/// Taps whose weights stay in registers: 16 sums, 10 weights and 2 pixels of 32 registers, or 8 sums,
-/// 5 weights and a pixel of 16.
+/// Taps whose weights stay in registers: 16 sums, 10 weights and 2 pixels of 32 registers, or 8
+/// sums, 5 weights and a pixel of 16.
 inline constexpr int kTapGroup = 5;
 
 /// G neighbouring taps: each pixel is loaded once for all of the positions that see it, P + G - 1
 /// loads for P G products.
 template <int G, class T, int P, int V>
-SWATH_ALWAYS_INLINE void add_taps(PositionSums<T, P, V>& sums, const T* x, int64_t stride, const T* w) {
+SWATH_ALWAYS_INLINE void add_taps(PositionSums<T, P, V>& sums, const T* x, int64_t stride,
+                                  const T* w) {
   Vec<T> tap[G][V];
 #pragma GCC unroll 16
   for (int k = 0; k < G; ++k) {

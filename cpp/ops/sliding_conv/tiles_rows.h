@@ -1,5 +1,6 @@
-// Register tiles with lanes along a row of positions: R output rows x OB output channels x V vectors.
-// A loaded input vector serves R rows (those whose window contains its row) and OB channels.
+// Register tiles with lanes along a row of positions: R output rows x OB output channels x V
+// vectors. A loaded input vector serves R rows (those whose window contains its row) and OB
+// channels.
 #pragma once
 
 #include "simd/vec.h"
@@ -19,12 +20,12 @@ struct RowTile {
   const int64_t* col_offset;  // n_taps_x offsets
   const T* w;                 // [channel][plane][ky][kx][OB]
   int64_t w_channel_stride, w_plane_stride, w_row_stride;
-  const T* add;               // earlier chunks' sums, dense [R][OB][V], or null
+  const T* add;  // earlier chunks' sums, dense [R][OB][V], or null
   T* out;
   int64_t out_row_stride, out_channel_stride;
-  int64_t n_cols;             // valid positions; more than V - 1 vectors
-  int n_rows, n_channels_out;   // valid rows and channels: what is beyond is computed, not stored
-  const T* bias;              // OB values to add, or null
+  int64_t n_cols;              // valid positions; more than V - 1 vectors
+  int n_rows, n_channels_out;  // valid rows and channels: what is beyond is computed, not stored
+  const T* bias;               // OB values to add, or null
   bool has_clamp;
   T low, high;
 };
@@ -36,7 +37,8 @@ struct Sums {
 
 /// One input row serves output rows [J0, J1).
 template <int J0, int J1, class T, int R, int OB, int V>
-SWATH_ALWAYS_INLINE void add_row(Sums<T, R, OB, V>& sums, const RowTile<T>& t, const T* x, const T* w) {
+SWATH_ALWAYS_INLINE void add_row(Sums<T, R, OB, V>& sums, const RowTile<T>& t, const T* x,
+                                 const T* w) {
   // w points at the taps of output row J0; row j + 1 looks n_rows_apart taps higher up.
   const int64_t step = t.n_rows_apart * t.w_row_stride;
   for (int64_t kx = 0; kx < t.n_taps_x; ++kx) {
@@ -67,9 +69,9 @@ SWATH_ALWAYS_INLINE void add_shared_row(Sums<T, R, OB, V>& sums, const RowTile<T
   if (j1 > R) j1 = R;
   if (j0 >= j1) return;
   w += (i - j0 * apart) * t.w_row_stride;
-#define SWATH_CASE(J0, J1)                                                    \
-  case (J0)*8 + (J1):                                                         \
-    if constexpr ((J1) <= R) add_row<J0, J1>(sums, t, x, w);                  \
+#define SWATH_CASE(J0, J1)                                   \
+  case (J0) * 8 + (J1):                                      \
+    if constexpr ((J1) <= R) add_row<J0, J1>(sums, t, x, w); \
     break;
   switch (j0 * 8 + j1) {
     SWATH_CASE(0, 1)
@@ -126,8 +128,8 @@ SWATH_ALWAYS_INLINE void store_sums(const Sums<T, R, OB, V>& sums, const RowTile
 
 /// Three tap rows, the most common kernel, without a branch per row.
 template <class T, int R, int OB, int V>
-SWATH_ALWAYS_INLINE void add_three_rows(Sums<T, R, OB, V>& sums, const RowTile<T>& t, const T* x, const T* w,
-                                        const int64_t* offset) {
+SWATH_ALWAYS_INLINE void add_three_rows(Sums<T, R, OB, V>& sums, const RowTile<T>& t, const T* x,
+                                        const T* w, const int64_t* offset) {
   const int64_t row = t.w_row_stride;
   add_row<0, 1>(sums, t, x + offset[0], w);
   if constexpr (R == 2) {

@@ -39,7 +39,7 @@ void merge(Axes& axes) {
 }
 
 /// Removes and returns the axis of smallest stride of one array, the longer one of equals.
-BlockAxis take_smallest(Axes& axes, int64_t BlockAxis::*stride) {
+BlockAxis take_smallest(Axes& axes, int64_t BlockAxis::* stride) {
   if (axes.empty()) return {};
   const auto is_before = [stride](const BlockAxis& a, const BlockAxis& b) {
     const int64_t sa = std::abs(a.*stride), sb = std::abs(b.*stride);

@@ -28,8 +28,8 @@ struct Padding {
 };
 
 struct PlanOptions {
-  bool explain = false;   // keep the reasons why kernels were passed over
-  bool in_place = false;  // the output is the input's own memory, with the same strides
+  bool explain = false;             // keep the reasons why kernels were passed over
+  bool in_place = false;            // the output is the input's own memory, with the same strides
   const TensorDesc* out = nullptr;  // strides of the given output; null: contiguous
 };
 

@@ -18,7 +18,8 @@ struct SlidingConvParams {
   Layout layout = Layout::channels_first;
   bool has_channels = false;  // convolve only input channels [channels[0], channels[1])
   std::array<int64_t, 2> channels{};
-  bool pass_through = true;  // with `channels`: copy the others to y, else return only the convolved
+  bool pass_through =
+      true;  // with `channels`: copy the others to y, else return only the convolved
   Activation activation = Activation::none;
   double activation_value = 0;
   bool residual_before_activation = false;

@@ -6,8 +6,8 @@
 
 namespace swath {
 
-/// Where the block's offset (i row, j column) goes in the channel index, for block b and C channels:
-/// torch c*b*b + i*b + j, tf (i*b + j)*C + c, spd (j*b + i)*C + c.
+/// Where the block's offset (i row, j column) goes in the channel index, for block b and C
+/// channels: torch c*b*b + i*b + j, tf (i*b + j)*C + c, spd (j*b + i)*C + c.
 enum class BlockOrder : uint8_t { torch, tf, spd };
 
 struct SpaceToDepthParams {
