@@ -197,7 +197,7 @@ void errors_say_what_was_found(const Example& example) {
   const Plan plan = example.plan();
   std::byte tiny[1];
   expect_error([&] { example.run(plan, {.workspace = tiny, .workspace_bytes = 1}); },
-               swath::ErrorCode::param, "run", "workspace", {"1 bytes", "needed"});
+               swath::ErrorCode::param, "conv2d", "workspace", {"1 bytes", "needed"});
   Example wrong = example;
   wrong.weight_desc = swath::contiguous_desc(DType::f32, {kO, 3, kTaps, kTaps});
   expect_error([&] { wrong.plan(); }, swath::ErrorCode::shape, "conv2d", "weight",
