@@ -29,10 +29,15 @@ constexpr size_t kDefaultAlign = __STDCPP_DEFAULT_NEW_ALIGNMENT__;
 
 }  // namespace
 
-// Everything swath allocates comes from these; the array and nothrow forms call them or each other.
+// Everything swath allocates comes from these: the array forms call them. The nothrow forms are
+// here because a sanitizer brings its own, whose memory the deletes below must not get.
 void* operator new(size_t n) { return counted_or_throw(n, kDefaultAlign); }
 void* operator new(size_t n, std::align_val_t a) {
   return counted_or_throw(n, static_cast<size_t>(a));
+}
+void* operator new(size_t n, const std::nothrow_t&) noexcept { return counted(n, kDefaultAlign); }
+void* operator new(size_t n, std::align_val_t a, const std::nothrow_t&) noexcept {
+  return counted(n, static_cast<size_t>(a));
 }
 void operator delete(void* p) noexcept { std::free(p); }
 void operator delete(void* p, size_t) noexcept { std::free(p); }
