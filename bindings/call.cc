@@ -35,9 +35,9 @@ class MaybeReleaseGil {
 
 }  // namespace
 
-const TensorDesc& Call::input(int slot, py::handle object, const char* arg) {
+const TensorDesc& Call::input(int slot, py::handle object, const char* arg, Accept accept) {
   ArrayArg& array = arrays_[slot];
-  read_array(object, {op_, arg}, accept_, array);
+  read_array(object, {op_, arg}, accept, array);
   names_[slot] = arg;
   pointers_[slot] = array.view.data;
   return array.view.desc;
@@ -68,24 +68,47 @@ PlanOptions Call::options() const noexcept {
           .out = has_out() ? &out_.view.desc : nullptr};
 }
 
+Result Call::make_result(const TensorDesc& needed, int index) const {
+  const ArrayArg& x = arrays_[0];
+  if (index > 0 || !has_out()) return allocate_result(needed, x, {op_, "out"});
+  check_out(out_, x, {op_, "out"});
+  return {out_.view, out_.object};
+}
+
+void Call::run_plan(const Plan& plan, std::span<void* const> outputs, int limit) const {
+  const MaybeReleaseGil gil(plan.cost_seconds() > kReleaseAbove);
+  plan.run(pointers_, outputs, {.max_threads = limit});
+}
+
 py::object Call::run(const Plan& plan, int n_threads) {
   const int limit = combined_thread_limit(n_threads);
   if (is_explaining()) return explain(plan, limit);
-  const TensorDesc& needed = plan.outputs()[0];
-  const ArrayArg& x = arrays_[0];
-  Result result;
-  if (has_out()) {
-    check_out(out_, x, {op_, "out"});
-    result = {out_.view, out_.object};
-  } else {
-    result = allocate_result(needed, x, {op_, "out"});
-  }
+  Result result = make_result(plan.outputs()[0], 0);
   void* const outputs[] = {result.view.data};
-  {
-    const MaybeReleaseGil gil(plan.cost_seconds() > kReleaseAbove);
-    plan.run(pointers_, outputs, {.max_threads = limit});
+  run_plan(plan, outputs, limit);
+  return has_out() ? std::move(result.object) : finish_result(std::move(result), arrays_[0]);
+}
+
+std::vector<py::object> Call::run_all(const Plan& plan, int n_threads) {
+  const int limit = combined_thread_limit(n_threads);
+  std::vector<py::object> objects;
+  if (is_explaining()) {
+    objects.assign(plan.outputs().size(), explain(plan, limit));
+    return objects;
   }
-  return has_out() ? std::move(result.object) : finish_result(std::move(result), x);
+  std::vector<Result> results;
+  std::vector<void*> outputs;
+  for (const TensorDesc& needed : plan.outputs()) {
+    results.push_back(make_result(needed, static_cast<int>(results.size())));
+    outputs.push_back(results.back().view.data);
+  }
+  run_plan(plan, outputs, limit);
+  for (Result& result : results) {
+    const bool is_given = objects.empty() && has_out();
+    objects.push_back(is_given ? std::move(result.object)
+                               : finish_result(std::move(result), arrays_[0]));
+  }
+  return objects;
 }
 
 py::object Call::explain(const Plan& plan, int n_threads) const {

@@ -4,6 +4,7 @@
 
 #include <array>
 #include <span>
+#include <vector>
 
 #include <swath/ops/common.h>
 #include <swath/plan.h>
@@ -14,7 +15,7 @@
 
 namespace swath::python {
 
-inline constexpr int kMaxArrays = 6;
+inline constexpr int kMaxArrays = 10;
 
 enum class OutMayBeX : bool { no, yes };
 
@@ -24,7 +25,10 @@ class Call {
   explicit Call(const char* op, Accept accept = Accept::floats) : op_(op), accept_(accept) {}
 
   /// Slot 0 must be read first: results follow its library.
-  const TensorDesc& input(int slot, py::handle object, const char* arg);
+  const TensorDesc& input(int slot, py::handle object, const char* arg) {
+    return input(slot, object, arg, accept_);
+  }
+  const TensorDesc& input(int slot, py::handle object, const char* arg, Accept accept);
   /// None gives null.
   const TensorDesc* optional_input(int slot, py::handle object, const char* arg);
   /// An array that a plan holds.
@@ -42,9 +46,14 @@ class Call {
   /// Runs on at most `n_threads` (0: no limit) and returns the result; under info.explain records
   /// what would run and returns None.
   py::object run(const Plan& plan, int n_threads);
+  /// The same for a plan of several outputs: one array for each, in the library of slot 0. `out` is
+  /// the first output. An output of x's dtype shares its kind, another is of a plain dtype.
+  std::vector<py::object> run_all(const Plan& plan, int n_threads);
 
  private:
   py::object explain(const Plan& plan, int n_threads) const;
+  Result make_result(const TensorDesc& needed, int index) const;
+  void run_plan(const Plan& plan, std::span<void* const> outputs, int limit) const;
 
   const char* op_;
   Accept accept_;

@@ -34,10 +34,36 @@ py::tuple shape_tuple(const TensorDesc& desc) {
   return shape;
 }
 
-Result torch_result(const TensorDesc& desc, const py::object& like) {
+constexpr const char* plain_name(DType dtype) noexcept {
+  switch (dtype) {
+    case DType::f32:
+      return "float32";
+    case DType::f64:
+      return "float64";
+    case DType::f16:
+      return "float16";
+    case DType::bf16:
+      return "bfloat16";
+    case DType::u8:
+      return "uint8";
+    case DType::b8:
+      return "bool";
+    case DType::i32:
+      return "int32";
+    case DType::i64:
+      return "int64";
+  }
+  return "";
+}
+
+Result torch_result(const TensorDesc& desc, const ArrayArg& like) {
   py::object tensor;
   try {
-    tensor = like.attr("new_empty")(shape_tuple(desc));
+    py::dict options;
+    if (desc.dtype != like.view.desc.dtype) {
+      options["dtype"] = py::module_::import("torch").attr(plain_name(desc.dtype));
+    }
+    tensor = like.object.attr("new_empty")(shape_tuple(desc), **options);
   } catch (py::error_already_set& error) {  // torch's allocator raises RuntimeError
     if (!error.matches(PyExc_RuntimeError)) throw;
     return {};
@@ -46,17 +72,33 @@ Result torch_result(const TensorDesc& desc, const py::object& like) {
   return {{data, desc}, std::move(tensor)};
 }
 
-/// For producers whose library has no from_dlpack: NumPy is what everybody can read.
+/// kind 0: the dtype is what its name says.
 Result plain_numpy_result(const TensorDesc& desc, uint8_t kind, ArgName name) {
   py::object dtype;
-  if (desc.dtype == DType::bf16) {
+  if (kind == 0 && desc.dtype == DType::bf16) {
     dtype = numpy_bfloat16(name);
   } else {
-    const char letter = kind != 0 ? static_cast<char>(kind) : 'f';
-    dtype =
-        py::module_::import("numpy").attr("dtype")(format("{}{}", letter, item_bytes(desc.dtype)));
+    const auto make = py::module_::import("numpy").attr("dtype");
+    dtype = kind == 0 ? make(plain_name(desc.dtype))
+                      : make(format("{}{}", static_cast<char>(kind), item_bytes(desc.dtype)));
   }
   return numpy_result(desc, reinterpret_cast<PyArray_Descr*>(dtype.ptr()));
+}
+
+/// As ArrayArg::kind, for a result whose dtype is not that of `like`.
+uint8_t kind_of(const TensorDesc& desc, const ArrayArg& like) noexcept {
+  if (desc.dtype == like.view.desc.dtype) return like.kind;
+  switch (desc.dtype) {
+    case DType::u8:
+      return 'u';
+    case DType::b8:
+      return 'b';
+    case DType::i32:
+    case DType::i64:
+      return 'i';
+    default:
+      return 0;
+  }
 }
 
 /// The from_dlpack of the library that `like` belongs to; null object if it has none.
@@ -105,18 +147,20 @@ Result allocate_result(const TensorDesc& desc, const ArrayArg& like, ArgName nam
   Result result;
   switch (like.library) {
     case Library::numpy:
-      result = numpy_result(desc, PyArray_DESCR(as_ndarray(like.array.ptr())));
+      result = desc.dtype == like.view.desc.dtype
+                   ? numpy_result(desc, PyArray_DESCR(as_ndarray(like.array.ptr())))
+                   : plain_numpy_result(desc, kind_of(desc, like), name);
       break;
     case Library::torch:
-      result = torch_result(desc, like.object);
+      result = torch_result(desc, like);
       break;
     case Library::other:
       if (from_dlpack_of(like)) {
-        Buffer buffer(desc, like.kind);
+        Buffer buffer(desc, kind_of(desc, like));
         const TensorView view = buffer.view();
         return {view, py::cast(std::move(buffer))};
       }
-      result = plain_numpy_result(desc, like.kind, name);
+      result = plain_numpy_result(desc, kind_of(desc, like), name);
       break;
   }
   if (!result.object) refuse_size(desc, name);

@@ -11,7 +11,7 @@ struct Result {
   py::object object;  // what the caller gets; for other libraries still the Buffer
 };
 
-/// A new array of `desc`'s shape and of the library and dtype of `like`.
+/// A new array of `desc`'s shape and dtype, and of the library of `like`.
 Result allocate_result(const TensorDesc& desc, const ArrayArg& like, ArgName name);
 /// Turns a Buffer into an array of `like`'s library; NumPy and torch results are ready already.
 py::object finish_result(Result&& result, const ArrayArg& like);

@@ -65,8 +65,8 @@ bool to_any_dtype(PyArray_Descr* descr, DType& dtype) noexcept {
 [[noreturn]] void refuse_numpy_dtype(ArgName name, Accept accept, PyArrayObject* array) {
   PyArray_Descr* descr = PyArray_DESCR(array);
   const char* hint = "";
-  if (accept == Accept::any) {
-    // nothing to convert to: every plain dtype of these sizes is accepted
+  if (accept != Accept::floats) {
+    // nothing to convert to, or too many choices
   } else if (descr->type_num == NPY_UBYTE) {
     hint = ": convert an image with {}.astype(np.float32) / 255";
   } else if (std::strchr("biu", descr->kind) != nullptr) {
@@ -77,13 +77,30 @@ bool to_any_dtype(PyArray_Descr* descr, DType& dtype) noexcept {
   refuse_dtype(name, accept, py::str(reinterpret_cast<PyObject*>(descr)), hint);
 }
 
+bool to_mask_dtype(PyArray_Descr* descr, DType& dtype) noexcept {
+  const bool is_bool = descr->type_num == NPY_BOOL;
+  if (!is_bool && descr->type_num != NPY_UBYTE) return to_float_dtype(descr, dtype);
+  dtype = is_bool ? DType::b8 : DType::u8;
+  return true;
+}
+
+bool to_dtype(PyArray_Descr* descr, Accept accept, DType& dtype) noexcept {
+  switch (accept) {
+    case Accept::floats:
+      return to_float_dtype(descr, dtype);
+    case Accept::masks:
+      return to_mask_dtype(descr, dtype);
+    case Accept::any:
+      return to_any_dtype(descr, dtype);
+  }
+  return false;
+}
+
 DType numpy_dtype(PyArrayObject* array, ArgName name, Accept accept) {
   PyArray_Descr* descr = PyArray_DESCR(array);
   DType dtype = DType::f32;
-  const bool known =
-      accept == Accept::floats ? to_float_dtype(descr, dtype) : to_any_dtype(descr, dtype);
-  if (!known) refuse_numpy_dtype(name, accept, array);
-  if (accept == Accept::floats && PyArray_ISBYTESWAPPED(array)) {
+  if (!to_dtype(descr, accept, dtype)) refuse_numpy_dtype(name, accept, array);
+  if (accept != Accept::any && PyArray_ISBYTESWAPPED(array)) {
     refuse_dtype(name, accept,
                  "byte-swapped " + std::string(py::str(reinterpret_cast<PyObject*>(descr))),
                  ": convert with {}.astype({}.dtype.newbyteorder('='))");
@@ -160,10 +177,14 @@ void refuse_dtype(ArgName name, Accept accept, const std::string& found, const c
     advice += name.arg;
     rest.remove_prefix(at + 2);
   }
-  const char* needed = accept == Accept::floats ? "float32, float64, float16 or bfloat16"
-                                                : "plain elements of 1, 2, 4 or 8 bytes";
+  static constexpr const char* kNeeded[] = {
+      "float32, float64, float16 or bfloat16",
+      "bool, uint8, float32, float64, float16 or bfloat16",
+      "plain elements of 1, 2, 4 or 8 bytes",
+  };
   refuse(ErrorCode::dtype, name,
-         format("{} has dtype {}, needed is {}{}", name.arg, found, needed, advice));
+         format("{} has dtype {}, needed is {}{}", name.arg, found,
+                kNeeded[static_cast<int>(accept)], advice));
 }
 
 void check_extents(ArgName name, int64_t rank, const int64_t* shape) {

@@ -14,9 +14,10 @@ namespace swath::python {
 /// Where results go back to.
 enum class Library : uint8_t { numpy, torch, other };
 
-/// `floats`: the four floating dtypes. `any`: every plain element of 1, 2, 4 or 8 bytes, for
-/// operators that only move elements; kinds that DType has no name for get one of the same size.
-enum class Accept : uint8_t { floats, any };
+/// `floats`: the four floating dtypes. `masks`: those, bool and uint8. `any`: every plain element
+/// of 1, 2, 4 or 8 bytes, for operators that only move elements; kinds that DType has no name for
+/// get one of the same size.
+enum class Accept : uint8_t { floats, masks, any };
 
 /// How an argument was given, for info.explain: "" when its own memory is read.
 using CopyReason = const char*;

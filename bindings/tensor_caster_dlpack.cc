@@ -126,7 +126,11 @@ bool to_dtype(dlpack::DataType t, Accept accept, DType& dtype) noexcept {
   }
   const bool is_float = t.code == dlpack::kFloat;
   const bool is_plain = t.code <= dlpack::kBool && t.code != dlpack::kOpaque;
-  if (!is_float && (accept == Accept::floats || !is_plain)) return false;
+  const bool is_mask = t.code == dlpack::kBool || (t.code == dlpack::kUInt && t.bits == 8);
+  if (!is_float) {
+    if (accept == Accept::floats || !is_plain) return false;
+    if (accept == Accept::masks && !is_mask) return false;
+  }
   switch (t.bits) {
     case 8:
       dtype = t.code == dlpack::kBool ? DType::b8 : DType::u8;

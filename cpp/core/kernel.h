@@ -11,14 +11,33 @@ namespace swath {
 /// Instruction-set clusters, worst first: a machine that runs one runs all before it of its family.
 enum class Cluster : uint8_t { reference, baseline, neon, avx2, avx512 };
 
-inline constexpr int kMaxInputs = 8;
-inline constexpr int kMaxOutputs = 2;
+inline constexpr int kMaxInputs = 10;
+inline constexpr int kMaxOutputs = 10;
+
+/// Where a step finds an array: an input or output slot of the plan, or temporary memory that an
+/// earlier step of the same run has filled.
+struct ArrayRef {
+  enum class Space : uint8_t { input, output, temp };
+  Space space = Space::input;
+  int32_t slot = 0;       // of an input or output
+  int64_t temp_byte = 0;  // where it starts in Buffers::temp
+};
+constexpr ArrayRef input_ref(int slot) { return {ArrayRef::Space::input, slot, 0}; }
+constexpr ArrayRef output_ref(int slot) { return {ArrayRef::Space::output, slot, 0}; }
 
 /// Pointers to element (0, 0, ...) of each array, in the operator's slot order; absent ones null.
 struct Buffers {
   const void* in[kMaxInputs];
   void* out[kMaxOutputs];
   void* temp;  // PlanImpl::temp_bytes of memory shared by the steps of one run
+
+  __attribute__((always_inline)) const void* read(const ArrayRef& a) const {
+    return a.space == ArrayRef::Space::input ? in[a.slot] : write(a);
+  }
+  __attribute__((always_inline)) void* write(const ArrayRef& a) const {
+    return a.space == ArrayRef::Space::output ? out[a.slot]
+                                              : static_cast<char*>(temp) + a.temp_byte;
+  }
 };
 
 /// What one variant compiled for one cluster offers. All functions are noexcept, take a legal

@@ -1,6 +1,7 @@
 // The table of operators and the one selection loop.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -31,10 +32,19 @@ struct Step {
   double cost_seconds = 0;
 };
 
+/// An array that steps work on: what it looks like and where it is. desc null: absent.
+struct Operand {
+  const TensorDesc* desc = nullptr;
+  ArrayRef ref;
+};
+
 struct PlanImpl {
   bool wants_reasons = false;  // fill `candidates`: only for explain, it costs microseconds
   std::string op = "run";      // the public function's name, for error texts
   std::vector<TensorDesc> outputs;
+  /// Run before the first step: they throw if the values of an input (a mask, an index) are not
+  /// what the operator needs, so that nothing is half-written.
+  std::vector<std::function<void(const Buffers&)>> checks;
   std::vector<Step> steps;
   std::string kernel = "empty";
   std::vector<Candidate> candidates;
@@ -42,6 +52,9 @@ struct PlanImpl {
   size_t temp_bytes = 0;                // memory that steps hand to later steps (Buffers::temp)
   std::shared_ptr<std::byte[]> packed;  // all steps' weights, if packed ahead
 };
+
+/// Memory for `n_bytes` that lives from step to step of one run.
+ArrayRef reserve_temp(PlanImpl& plan, int64_t n_bytes);
 
 /// The first kernel of the table that fits dtype, machine, force_kernel and its own reject().
 /// `op` is the public function's name for the error text.

@@ -88,6 +88,12 @@ void run_step(const Step& step, const Buffers& buffers, const std::byte* packed,
 
 }  // namespace
 
+ArrayRef reserve_temp(PlanImpl& plan, int64_t n_bytes) {
+  const ArrayRef ref{ArrayRef::Space::temp, 0, static_cast<int64_t>(aligned(plan.temp_bytes))};
+  plan.temp_bytes = static_cast<size_t>(ref.temp_byte + n_bytes);
+  return ref;
+}
+
 std::span<const TensorDesc> Plan::outputs() const noexcept { return impl_->outputs; }
 const std::string& Plan::kernel() const noexcept { return impl_->kernel; }
 const std::vector<Candidate>& Plan::candidates() const noexcept { return impl_->candidates; }
@@ -138,6 +144,7 @@ void Plan::run(std::span<const void* const> inputs, std::span<void* const> outpu
   }
   Buffers buffers = to_buffers(inputs, outputs);
   buffers.temp = workspace;
+  for (const auto& check : impl_->checks) check(buffers);
   const std::byte* packed = impl_->packed.get();
   std::byte* scratch = workspace + aligned(impl_->temp_bytes);
   if (packed == nullptr) {

@@ -44,8 +44,8 @@ void copy_rows(const CopyProblem& p, const T* from, T* to, int64_t begin, int64_
 void run(const void* problem, const Buffers& b, const void*, void*, int64_t begin,
          int64_t end) noexcept {
   const CopyProblem& p = as_copy(problem);
-  const void* from = b.in[p.input_slot];
-  void* to = p.to_temp ? b.temp : b.out[0];
+  const void* from = b.read(p.from_ref);
+  void* to = b.write(p.to_ref);
   switch (item_bytes(p.from.dtype)) {
     case 2:
       return copy_rows(p, static_cast<const uint16_t*>(from), static_cast<uint16_t*>(to), begin,
@@ -102,12 +102,16 @@ void add_copy_step(PlanImpl& plan, const CopyProblem& problem) {
   add_step(plan, kCopy, std::make_shared<CopyProblem>(merge_axes(problem)), seconds);
 }
 
-TensorDesc add_temp_copy(PlanImpl& plan, const TensorDesc& x, int slot, int64_t offset) {
+TempCopy add_temp_copy(PlanImpl& plan, const TensorDesc& x, const ArrayRef& ref, int64_t offset) {
   const TensorDesc to = contiguous_desc(x.dtype, x.shape.data(), x.rank);
-  plan.temp_bytes = static_cast<size_t>(to.n_elements() * item_bytes(to.dtype));
-  add_copy_step(plan,
-                {.from = x, .to = to, .from_offset = offset, .input_slot = slot, .to_temp = true});
-  return to;
+  const ArrayRef temp = reserve_temp(plan, to.n_elements() * item_bytes(to.dtype));
+  add_copy_step(plan, {.from = x,
+                       .to = to,
+                       .from_offset = offset,
+                       .to_offset = 0,
+                       .from_ref = ref,
+                       .to_ref = temp});
+  return {to, temp};
 }
 
 }  // namespace swath

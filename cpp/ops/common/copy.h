@@ -5,17 +5,21 @@
 
 namespace swath {
 
-/// Copies `from`-shaped data of an input; `to` has the same shape.
+/// Copies the elements of `from`; `to` has the same shape.
 struct CopyProblem {
   TensorDesc from, to;
   int64_t from_offset = 0, to_offset = 0;
-  int input_slot = 0;
-  bool to_temp = false;
+  ArrayRef from_ref = input_ref(0), to_ref = output_ref(0);
 };
 void add_copy_step(PlanImpl& plan, const CopyProblem& problem);
 
-/// Copies x, which starts `offset` elements into input `slot`, to Buffers::temp, C-contiguous, and
-/// returns the copy's description.
-TensorDesc add_temp_copy(PlanImpl& plan, const TensorDesc& x, int slot, int64_t offset = 0);
+/// A C-contiguous copy in temporary memory.
+struct TempCopy {
+  TensorDesc desc;
+  ArrayRef ref;
+};
+/// Copies x, which starts `offset` elements into the array at `ref`.
+TempCopy add_temp_copy(PlanImpl& plan, const TensorDesc& x, const ArrayRef& ref,
+                       int64_t offset = 0);
 
 }  // namespace swath

@@ -9,7 +9,7 @@
 #include <swath/ops/sliding_conv.h>
 
 #include "core/format.h"
-#include "ops/sliding_conv/describe.h"
+#include "ops/conv_transpose/call.h"
 
 namespace swath {
 namespace {
@@ -22,18 +22,6 @@ struct Phase {
   int64_t dilation, pad;
 
   int64_t last_tap() const { return first_tap + (n_taps - 1) * tap_step; }
-};
-
-/// One axis of the call.
-struct TransposedAxis {
-  int64_t in = 1, out = 1, kernel = 1, stride = 1, dilation = 1, pad = 0;
-
-  /// Residue of the outputs that tap t reaches: output p sees input (p + pad - t dilation) /
-  /// stride.
-  int64_t residue_of(int64_t tap) const {
-    const int64_t r = (tap * dilation - pad) % stride;
-    return r < 0 ? r + stride : r;
-  }
 };
 
 /// The phases that some tap reaches, in order of their residue.
@@ -79,12 +67,15 @@ int64_t output_length(const CallSite& site, int axis, const TransposedAxis& a, i
 
 }  // namespace
 
-Plan plan_conv_transpose(const TensorDesc& x, const TensorDesc& weight, const TensorDesc* bias,
-                         const ConvTransposeParams& p, const PlanOptions& options) {
+TransposedCall describe_conv_transpose(const TransposedArrays& arrays,
+                                       const ConvTransposeParams& p) {
   const CallSite site{p.op};
+  const TensorDesc &x = *arrays.x.desc, &weight = *arrays.weight.desc;
   check_floating(site, x);
   check_same_kind(site, x, weight, "weight");
-  const AxisMap map = map_axes(site, x, p.ndim, p.layout, "x");
+  TransposedCall call{
+      .site = site, .arrays = arrays, .params = p, .map = map_axes(site, x, p.ndim, p.layout, "x")};
+  const AxisMap& map = call.map;
   if (weight.rank != p.ndim + 2) {
     site.fail(ErrorCode::shape, "weight",
               format("weight has {} axes {}, needed are {}: (C_in, C_out/groups, *kernel)",
@@ -103,87 +94,127 @@ Plan plan_conv_transpose(const TensorDesc& x, const TensorDesc& weight, const Te
   Extents kernel{1, 1, 1};
   for (int i = 0; i < p.ndim; ++i) kernel[i] = weight.shape[2 + i];
   check_window(site, p.ndim, kernel, "weight", p.stride, p.dilation, p.padding);
-
-  std::array<int64_t, kMaxRank> shape{};
-  const int64_t n_batch = map.n >= 0 ? x.shape[map.n] : 1;
-  const int64_t n_out = weight.shape[1] * p.groups;
-  if (map.n >= 0) shape[map.n] = n_batch;
-  shape[map.c] = n_out;
-  std::array<TransposedAxis, 3> axes;
+  if (map.n >= 0) call.y_shape[map.n] = x.shape[map.n];
+  call.y_shape[map.c] = weight.shape[1] * p.groups;
   for (int i = 0; i < p.ndim; ++i) {
     const int64_t n = x.shape[map.spatial[i]];
     const auto pad = resolve_padding(p.padding, i, n, {kernel[i], p.stride[i], p.dilation[i]});
-    axes[i] = {n, 1, kernel[i], p.stride[i], p.dilation[i], pad[0]};
-    axes[i].out = shape[map.spatial[i]] =
-        output_length(site, i, axes[i], pad[1], p.output_padding[i]);
+    call.axes[i] = {n, 1, kernel[i], p.stride[i], p.dilation[i], pad[0]};
+    call.axes[i].out = call.y_shape[map.spatial[i]] =
+        output_length(site, i, call.axes[i], pad[1], p.output_padding[i]);
   }
+  ConvEpilogue unused;
+  describe_channel_arrays(site, x, call.y_shape[map.c], {.bias = arrays.bias.desc}, unused);
+  return call;
+}
 
-  auto plan = std::make_shared<PlanImpl>();
-  plan->wants_reasons = options.explain;
-  const TensorDesc y = output_desc(site, x, shape.data(), x.rank, options.out);
-  plan->outputs = {y};
-  plan->bytes = item_bytes(x.dtype) * (x.n_elements() + y.n_elements() + weight.n_elements());
-  ConvProblem whole;
-  describe_channel_arrays(site, x, n_out, {.bias = bias}, whole.epilogue);
-  if (y.n_elements() == 0) return Plan(std::move(plan));
+namespace {
 
-  whole.dtype = x.dtype;
-  whole.n_batch = n_batch;
-  whole.n_groups = p.groups;
-  whole.in_per_group = n_in / p.groups;
-  whole.out_per_group = weight.shape[1];
-  whole.x_batch_stride = map.n >= 0 ? x.strides[map.n] : 0;
-  whole.x_channel_stride = x.strides[map.c];
-  whole.y_batch_stride = map.n >= 0 ? y.strides[map.n] : 0;
-  whole.y_channel_stride = y.strides[map.c];
-  whole.w_group_stride = whole.in_per_group * weight.strides[0];
-  whole.w_in_stride = weight.strides[0];
-  whole.w_out_stride = weight.strides[1];
-  set_readable_span(x, whole);
+/// What all phases share.
+ConvProblem whole_problem(const TransposedCall& call, const Operand& y) {
+  const TransposedArrays& arrays = call.arrays;
+  const TensorDesc &x = *arrays.x.desc, &weight = *arrays.weight.desc;
+  const AxisMap& map = call.map;
+  ConvProblem c;
+  describe_channel_arrays(call.site, x, call.y_shape[map.c], {.bias = arrays.bias.desc},
+                          c.epilogue);
+  c.epilogue.bias = arrays.bias.ref;
+  c.dtype = x.dtype;
+  c.x = arrays.x.ref;
+  c.w = arrays.weight.ref;
+  c.y = y.ref;
+  c.n_batch = map.n >= 0 ? x.shape[map.n] : 1;
+  c.n_groups = call.params.groups;
+  c.in_per_group = x.shape[map.c] / call.params.groups;
+  c.out_per_group = weight.shape[1];
+  c.x_batch_stride = map.n >= 0 ? x.strides[map.n] : 0;
+  c.x_channel_stride = x.strides[map.c];
+  c.y_batch_stride = map.n >= 0 ? y.desc->strides[map.n] : 0;
+  c.y_channel_stride = y.desc->strides[map.c];
+  c.w_group_stride = c.in_per_group * weight.strides[0];
+  c.w_in_stride = weight.strides[0];
+  c.w_out_stride = weight.strides[1];
+  set_readable_span(x, c);
+  return c;
+}
 
+void add_fill(PlanImpl& plan, const TransposedCall& call, const ConvProblem& whole,
+              const Operand& y) {
+  FillProblem fill{.item_bytes = item_bytes(whole.dtype),
+                   .n_batch = whole.n_batch,
+                   .n_channels = call.y_shape[call.map.c],
+                   .batch_stride = whole.y_batch_stride,
+                   .channel_stride = whole.y_channel_stride,
+                   .bias_stride = whole.epilogue.bias_stride,
+                   .has_bias = whole.epilogue.has_bias,
+                   .bias = whole.epilogue.bias,
+                   .y = y.ref};
+  for (int i = 0; i < call.params.ndim; ++i) {
+    fill.shape[i] = y.desc->shape[call.map.spatial[i]];
+    fill.strides[i] = y.desc->strides[call.map.spatial[i]];
+  }
+  add_fill_step(plan, fill);
+}
+
+/// `whole` cut down to one phase of each axis.
+ConvProblem phase_problem(const TransposedCall& call, const ConvProblem& whole, const Operand& y,
+                          const std::array<const Phase*, 3>& phase) {
+  const TensorDesc &x = *call.arrays.x.desc, &weight = *call.arrays.weight.desc;
+  ConvProblem c = whole;
+  const int ndim = call.params.ndim;
+  for (int i = 0; i < ndim; ++i) {
+    const int at = call.map.spatial[i];
+    const Phase& f = *phase[i];
+    const int64_t w_stride = weight.strides[2 + i];
+    c.axis[3 - ndim + i] = {.in = x.shape[at],
+                            .out = f.n_out,
+                            .kernel = f.n_taps,
+                            .stride = 1,
+                            .dilation = f.dilation,
+                            .pad = f.pad,
+                            .x_stride = x.strides[at],
+                            .w_stride = -f.tap_step * w_stride,
+                            .y_stride = call.params.stride[i] * y.desc->strides[at]};
+    c.y_offset += f.first_out * y.desc->strides[at];
+    c.w_offset += f.last_tap() * w_stride;
+  }
+  return c;
+}
+
+}  // namespace
+
+void add_conv_transpose(PlanImpl& plan, const TransposedCall& call, const Operand& y) {
+  if (y.desc->n_elements() == 0) return;
+  const ConvProblem whole = whole_problem(call, y);
   std::array<std::vector<Phase>, 3> phases;
   bool has_gaps = whole.in_per_group == 0;  // outputs that no tap reaches
   for (int i = 0; i < 3; ++i) {
-    phases[i] = phases_of(axes[i]);
-    has_gaps |= static_cast<int64_t>(phases[i].size()) < std::min(axes[i].stride, axes[i].out);
+    const TransposedAxis& a = call.axes[i];
+    phases[i] = phases_of(a);
+    has_gaps |= static_cast<int64_t>(phases[i].size()) < std::min(a.stride, a.out);
   }
-  if (has_gaps) {
-    FillProblem fill{
-        item_bytes(x.dtype),       n_batch, n_out, whole.y_batch_stride, whole.y_channel_stride,
-        whole.epilogue.bias_stride};
-    for (int i = 0; i < p.ndim; ++i) {
-      fill.shape[i] = y.shape[map.spatial[i]];
-      fill.strides[i] = y.strides[map.spatial[i]];
-    }
-    add_fill_step(*plan, fill);
-  }
-  if (whole.in_per_group == 0) return Plan(std::move(plan));
+  if (has_gaps) add_fill(plan, call, whole, y);
+  if (whole.in_per_group == 0) return;
   for (const Phase& f0 : phases[0]) {
     for (const Phase& f1 : phases[1]) {
       for (const Phase& f2 : phases[2]) {
-        ConvProblem c = whole;
-        const Phase* phase[3] = {&f0, &f1, &f2};
-        for (int i = 0; i < p.ndim; ++i) {
-          const int at = map.spatial[i];
-          const Phase& f = *phase[i];
-          const int64_t w_stride = weight.strides[2 + i];
-          c.axis[3 - p.ndim + i] = {.in = x.shape[at],
-                                    .out = f.n_out,
-                                    .kernel = f.n_taps,
-                                    .stride = 1,
-                                    .dilation = f.dilation,
-                                    .pad = f.pad,
-                                    .x_stride = x.strides[at],
-                                    .w_stride = -f.tap_step * w_stride,
-                                    .y_stride = p.stride[i] * y.strides[at]};
-          c.y_offset += f.first_out * y.strides[at];
-          c.w_offset += f.last_tap() * w_stride;
-        }
-        canonicalize_axes(c);
-        add_conv_step(*plan, c, p.op);
+        add_conv_step(plan, phase_problem(call, whole, y, {&f0, &f1, &f2}), call.params.op);
       }
     }
   }
+}
+
+Plan plan_conv_transpose(const TensorDesc& x, const TensorDesc& weight, const TensorDesc* bias,
+                         const ConvTransposeParams& params, const PlanOptions& options) {
+  const TransposedArrays arrays{
+      {&x, input_ref(kConvX)}, {&weight, input_ref(kConvWeight)}, {bias, input_ref(kConvBias)}};
+  const TransposedCall call = describe_conv_transpose(arrays, params);
+  auto plan = std::make_shared<PlanImpl>();
+  plan->wants_reasons = options.explain;
+  const TensorDesc y = output_desc(call.site, x, call.y_shape.data(), x.rank, options.out);
+  plan->outputs = {y};
+  plan->bytes = item_bytes(x.dtype) * (x.n_elements() + y.n_elements() + weight.n_elements());
+  add_conv_transpose(*plan, call, {&y, output_ref(0)});
   return Plan(std::move(plan));
 }
 

@@ -10,6 +10,7 @@
 #include "core/operator.h"
 #include "ops/common/copy.h"
 #include "ops/common/geometry.h"
+#include "ops/pooling/compose.h"
 #include "ops/pooling/roles.h"
 
 namespace swath {
@@ -61,8 +62,9 @@ bool lanes_are_apart(const PoolingProblem& p) {
   return p.n_inner == 1 ? p.width.x_stride != 1 && p.width.in > 1 : p.x_inner_stride != 1;
 }
 
-/// Copies the elements that windows see to Buffers::temp, in the order of x's own memory.
-void copy_densely(PlanImpl& plan, DType dtype, PoolAxes& axes) {
+/// Copies the elements that windows see to temporary memory, in the order of x's own, and returns
+/// where they are.
+ArrayRef copy_densely(PlanImpl& plan, DType dtype, const ArrayRef& x, PoolAxes& axes) {
   for (PoolAxis& a : axes) drop_unit_window(a);
   std::vector<PoolAxis*> order;
   for (PoolAxis& a : axes) order.push_back(&a);
@@ -76,21 +78,25 @@ void copy_densely(PlanImpl& plan, DType dtype, PoolAxes& axes) {
     from.shape[i] = order[i]->in;
     from.strides[i] = order[i]->x_stride;
   }
-  const TensorDesc to = add_temp_copy(plan, from, 0);
-  for (int i = 0; i < from.rank; ++i) order[i]->x_stride = to.strides[i];
+  const TempCopy to = add_temp_copy(plan, from, x);
+  for (int i = 0; i < from.rank; ++i) order[i]->x_stride = to.desc.strides[i];
+  return to.ref;
 }
 
-/// `axes` describe x and y; the pooled ones in the caller's order are at `pooled`.
-Plan make_plan(const CallSite& site, const TensorDesc& x, const TensorDesc& y, PoolAxes axes,
-               const std::vector<int>& pooled, const Reduction& reduction,
-               const PlanOptions& options) {
-  auto plan = std::make_shared<PlanImpl>();
-  plan->wants_reasons = options.explain;
-  plan->outputs = {y};
-  plan->bytes = item_bytes(x.dtype) * (x.n_elements() + y.n_elements());
+/// Windows over the axes `pooled` (in the caller's order) of `axes`, which describe x and y.
+struct Windows {
+  PoolAxes axes;
+  std::vector<int> pooled;
+};
+
+void add_windows(PlanImpl& plan, const CallSite& site, const Operand& x, const Operand& y,
+                 Windows windows, const Reduction& reduction) {
+  auto& [axes, pooled] = windows;
+  const DType dtype = x.desc->dtype;
+  const int64_t bytes = item_bytes(dtype) * (x.desc->n_elements() + y.desc->n_elements());
   double n_taps = 1;
   for (int i : pooled) n_taps *= static_cast<double>(axes[i].window);
-  plan->flops = static_cast<int64_t>(n_taps * static_cast<double>(y.n_elements()));
+  plan.flops += static_cast<int64_t>(n_taps * static_cast<double>(y.desc->n_elements()));
 
   PoolingProblem problem;
   problem.op = reduction.op;
@@ -103,21 +109,31 @@ Plan make_plan(const CallSite& site, const TensorDesc& x, const TensorDesc& y, P
       check_no_empty_window(site, static_cast<int>(i), axes[pooled[i]]);
     }
   }
-  if (y.n_elements() == 0) return Plan(std::move(plan));
+  if (y.desc->n_elements() == 0) return;
   for (int i : pooled) trim_window(axes[i]);
+  problem.x = x.ref;
+  problem.y = y.ref;
   const PoolingProblem without_roles = problem;
   assign_roles(axes, problem);
   if (lanes_are_apart(problem)) {
     problem = without_roles;
-    copy_densely(*plan, x.dtype, axes);
+    problem.x = copy_densely(plan, dtype, x.ref, axes);
     assign_roles(std::move(axes), problem);
-    problem.x_is_temp = true;
   }
   plan_steps(problem);
-  choose_blocks(problem, x.dtype == DType::f64 ? 8 : 4);
+  choose_blocks(problem, dtype == DType::f64 ? 8 : 4);
   static const Operator& table = find_operator("pooling");
-  add_step(*plan, table, x.dtype, std::make_shared<PoolingProblem>(problem),
-           static_cast<double>(plan->bytes) / kBytesPerSecond, site.op);
+  add_step(plan, table, dtype, std::make_shared<PoolingProblem>(problem),
+           static_cast<double>(bytes) / kBytesPerSecond, site.op);
+}
+
+Plan make_plan(const CallSite& site, const TensorDesc& x, const TensorDesc& y, Windows windows,
+               const Reduction& reduction, const PlanOptions& options) {
+  auto plan = std::make_shared<PlanImpl>();
+  plan->wants_reasons = options.explain;
+  plan->outputs = {y};
+  plan->bytes = item_bytes(x.dtype) * (x.n_elements() + y.n_elements());
+  add_windows(*plan, site, {&x, input_ref(0)}, {&y, output_ref(0)}, std::move(windows), reduction);
   return Plan(std::move(plan));
 }
 
@@ -146,28 +162,42 @@ void set_output_strides(PoolAxes& axes, const TensorDesc& y) {
   for (int i = 0; i < y.rank; ++i) axes[i].y_stride = y.strides[i];
 }
 
-}  // namespace
-
-Plan plan_pooling(const TensorDesc& x, const PoolingParams& params, const PlanOptions& options) {
-  const CallSite site{params.name};
+/// Windows over x by the parameters, and the shape that they give y.
+Windows pooling_windows(const CallSite& site, const TensorDesc& x, const PoolingParams& params,
+                        std::array<int64_t, kMaxRank>& shape) {
   check_floating(site, x);
   const AxisMap map = map_axes(site, x, params.ndim, params.layout, "x");
   check_window(site, params.ndim, params.window, "window", params.stride, params.dilation,
                params.padding);
-  PoolAxes axes = plain_axes(x);
-  std::array<int64_t, kMaxRank> shape = x.shape;
-  std::vector<int> pooled;
+  Windows windows{plain_axes(x), {}};
+  shape = x.shape;
   for (int i = 0; i < params.ndim; ++i) {
     const int at = map.spatial[i];
     shape[at] =
-        set_window(site, axes[at], i, {params.window[i], params.stride[i], params.dilation[i]},
-                   params.padding);
-    pooled.push_back(at);
+        set_window(site, windows.axes[at], i,
+                   {params.window[i], params.stride[i], params.dilation[i]}, params.padding);
+    windows.pooled.push_back(at);
   }
+  return windows;
+}
+
+}  // namespace
+
+void add_pooling(PlanImpl& plan, const Operand& x, const Operand& y, const PoolingParams& params) {
+  const CallSite site{params.name};
+  std::array<int64_t, kMaxRank> shape{};
+  Windows windows = pooling_windows(site, *x.desc, params, shape);
+  set_output_strides(windows.axes, *y.desc);
+  add_windows(plan, site, x, y, std::move(windows), {params.op, params.count_include_pad});
+}
+
+Plan plan_pooling(const TensorDesc& x, const PoolingParams& params, const PlanOptions& options) {
+  const CallSite site{params.name};
+  std::array<int64_t, kMaxRank> shape{};
+  Windows windows = pooling_windows(site, x, params, shape);
   const TensorDesc y = output_desc(site, x, shape.data(), x.rank, options.out);
-  set_output_strides(axes, y);
-  return make_plan(site, x, y, std::move(axes), pooled, {params.op, params.count_include_pad},
-                   options);
+  set_output_strides(windows.axes, y);
+  return make_plan(site, x, y, std::move(windows), {params.op, params.count_include_pad}, options);
 }
 
 Plan plan_sliding_reduce(const TensorDesc& x, int axis, int64_t window, PoolOp op,
@@ -187,7 +217,7 @@ Plan plan_sliding_reduce(const TensorDesc& x, int axis, int64_t window, PoolOp o
   shape[axis] = set_window(site, axes[axis], 0, {window, 1, 1}, padding);
   const TensorDesc y = output_desc(site, x, shape.data(), x.rank, options.out);
   set_output_strides(axes, y);
-  return make_plan(site, x, y, std::move(axes), {axis}, {op, true}, options);
+  return make_plan(site, x, y, {std::move(axes), {axis}}, {op, true}, options);
 }
 
 }  // namespace swath

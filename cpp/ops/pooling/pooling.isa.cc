@@ -76,8 +76,8 @@ struct Counter {
 template <class Op, class S>
 void run_tasks(const PoolingProblem& p, const Buffers& buffers, void* scratch, int64_t begin,
                int64_t end) {
-  const auto* x = static_cast<const S*>(p.x_is_temp ? buffers.temp : buffers.in[0]);
-  auto* y = static_cast<S*>(buffers.out[0]);
+  const auto* x = static_cast<const S*>(buffers.read(p.x));
+  auto* y = static_cast<S*>(buffers.write(p.y));
   const Worker<Op, S, UnitLoad<S>> worker(p, UnitLoad<S>{}, scratch);
   Counter at(p, begin);
   for (int64_t task = begin; task < end; ++task, at.advance()) {

@@ -7,6 +7,8 @@
 #include <swath/ops/pooling.h>
 #include <swath/tensor.h>
 
+#include "core/kernel.h"
+
 namespace swath {
 
 inline constexpr int kMaxPoolSteps = 16;
@@ -79,7 +81,7 @@ struct PoolingProblem {
   double divisor = 1;              // of any other mean; 1 for sum, max and min
   bool has_width = true;           // false: rows of the height go straight to y
   bool reduces_lanes = false;      // few long windows along the width: lanes share one window
-  bool x_is_temp = false;          // read x from Buffers::temp
+  ArrayRef x = input_ref(0), y = output_ref(0);
   PoolAxis depth, height, width;
   int64_t n_inner = 1, x_inner_stride = 1, y_inner_stride = 1;
   int64_t inner_block = 1;

@@ -75,8 +75,8 @@ void run(const void* problem, const Buffers& buffers, const void*, void*, int64_
       x_at += index * p.outer[i].x_stride;
       y_at += index * p.outer[i].y_stride;
     }
-    const T* x = static_cast<const T*>(p.x_is_temp ? buffers.temp : buffers.in[0]) + x_at;
-    T* y = static_cast<T*>(buffers.out[0]) + y_at;
+    const T* x = static_cast<const T*>(buffers.read(p.x)) + x_at;
+    T* y = static_cast<T*>(buffers.write(p.y)) + y_at;
     for (int64_t d = 0; d < p.depth.out; ++d) {
       for (int64_t h = 0; h < p.height.out; ++h) {
         for (int64_t w = 0; w < p.width.out; ++w) {

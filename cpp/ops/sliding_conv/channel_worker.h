@@ -71,7 +71,7 @@ struct ChannelWorker {
     const int64_t n_tiles = ceil_div(n, Kernel::most_positions(p, lanes.n_vectors));
     const int64_t channel = channel_of(p, lanes), width = lanes.n_vectors * kLanes<T>;
     const bool is_direct = finish.is_direct && p.y_channel_stride == 1;
-    S* y = static_cast<S*>(b.out[0]) + p.y_offset + block.n * p.y_batch_stride +
+    S* y = static_cast<S*>(b.write(p.y)) + p.y_offset + block.n * p.y_batch_stride +
            channel * p.y_channel_stride + block.od * d.y_stride + oy * h.y_stride + ox * w.y_stride;
     ChannelTile<T> t{};
     t.position_stride = position_stride;
@@ -152,7 +152,7 @@ struct ChannelWorker {
     Run<T, S> run{acc, lanes.n, y,   p.y_channel_stride, nullptr, e.residual_channel_stride,
                   v,   nullptr, T{1}};
     if (e.has_residual) {
-      run.residual = static_cast<const S*>(b.in[5]) + e.residual_offset +
+      run.residual = static_cast<const S*>(b.read(e.residual)) + e.residual_offset +
                      block.n * e.residual_batch_stride + channel * e.residual_channel_stride +
                      block.od * d.residual_stride + oy * h.residual_stride + ox * w.residual_stride;
     }
@@ -282,7 +282,7 @@ template <class T, class S, class Kernel>
 void pack_channels(const void* problem, const Buffers& b, void* to) noexcept {
   const ConvProblem& p = as_conv(problem);
   T* weights = static_cast<T*>(to);
-  Kernel::template pack_weights<T, S>(p, static_cast<const S*>(b.in[1]) + p.w_offset, weights);
+  Kernel::template pack_weights<T, S>(p, static_cast<const S*>(b.read(p.w)) + p.w_offset, weights);
   pack_values<S>(p, b, weights + Kernel::template n_weights<T>(p));
 }
 

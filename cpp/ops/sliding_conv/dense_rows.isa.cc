@@ -134,7 +134,7 @@ struct Worker {
     t.w = weights + channel * p.in_per_group * p.n_taps();
     t.n_rows = 1;
     t.n_channels_out = width;
-    T* y = static_cast<T*>(b.out[0]);
+    T* y = static_cast<T*>(b.write(p.y));
     if (is_direct) {
       y += p.y_offset + block.n * p.y_batch_stride + channel * p.y_channel_stride +
            block.od * p.axis[0].y_stride + (block.oy + line.row) * h.y_stride + block.ox;

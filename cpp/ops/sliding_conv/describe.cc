@@ -24,7 +24,22 @@ bool can_merge(const ConvAxis& outer, const ConvAxis& inner) {
   return is_pointwise(outer) && is_pointwise(inner) &&
          outer.x_stride == inner.in * inner.x_stride &&
          outer.y_stride == inner.in * inner.y_stride &&
-         outer.residual_stride == inner.in * inner.residual_stride;
+         outer.residual_stride == inner.in * inner.residual_stride &&
+         outer.mask_stride == inner.in * inner.mask_stride;
+}
+
+/// Merges and reorders axes (see ConvAxis).
+void canonicalize_axes(ConvProblem& problem) {
+  ConvAxis* axis = problem.axis;
+  for (int i = 2; i > 0; --i) {
+    if (!can_merge(axis[i - 1], axis[i])) continue;
+    axis[i].in = axis[i].out = axis[i - 1].in * axis[i].in;
+    for (int j = i - 1; j > 0; --j) axis[j] = axis[j - 1];
+    axis[0] = ConvAxis{};
+    if (i < 2) break;
+    ++i;  // the merged axis may merge with its next outer one
+  }
+  std::stable_partition(axis, axis + 3, is_trivial);
 }
 
 }  // namespace
@@ -68,21 +83,9 @@ void set_readable_span(const TensorDesc& x, ConvProblem& problem) {
   ++problem.x_high;
 }
 
-void canonicalize_axes(ConvProblem& problem) {
-  ConvAxis* axis = problem.axis;
-  for (int i = 2; i > 0; --i) {
-    if (!can_merge(axis[i - 1], axis[i])) continue;
-    axis[i].in = axis[i].out = axis[i - 1].in * axis[i].in;
-    for (int j = i - 1; j > 0; --j) axis[j] = axis[j - 1];
-    axis[0] = ConvAxis{};
-    if (i < 2) break;
-    ++i;  // the merged axis may merge with its next outer one
-  }
-  std::stable_partition(axis, axis + 3, is_trivial);
-}
-
-void add_conv_step(PlanImpl& plan, const ConvProblem& problem, const std::string& op) {
-  const double flops = 2.0 * static_cast<double>(problem.n_batch) * problem.n_positions() *
+void add_conv_step(PlanImpl& plan, ConvProblem problem, const std::string& op) {
+  const double halves = problem.epilogue.has_gate ? 2 : 1;
+  const double flops = halves * 2.0 * static_cast<double>(problem.n_batch) * problem.n_positions() *
                        problem.n_out_channels() * problem.in_per_group * problem.n_taps();
   const double values = static_cast<double>(problem.n_batch) *
                         (problem.n_positions() * problem.n_out_channels() +
@@ -91,6 +94,7 @@ void add_conv_step(PlanImpl& plan, const ConvProblem& problem, const std::string
   const double seconds =
       std::max(flops / kFlopsPerSecond, values * item_bytes(problem.dtype) / kBytesPerSecond);
   plan.flops += static_cast<int64_t>(flops);
+  canonicalize_axes(problem);
   static const Operator& table = find_operator("sliding_conv");
   add_step(plan, table, problem.dtype, std::make_shared<ConvProblem>(problem), seconds, op);
 }

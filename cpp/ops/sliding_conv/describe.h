@@ -24,16 +24,15 @@ void describe_channel_arrays(const CallSite& site, const TensorDesc& x, int64_t 
 /// Sets x_low and x_high from the whole array's strides.
 void set_readable_span(const TensorDesc& x, ConvProblem& problem);
 
-/// Merges and reorders axes (see ConvAxis).
-void canonicalize_axes(ConvProblem& problem);
+/// Appends the step that solves `problem` with the best kernel. Its axes are still in order of x's.
+void add_conv_step(PlanImpl& plan, ConvProblem problem, const std::string& op);
 
-/// Appends the step that solves `problem` with the best kernel.
-void add_conv_step(PlanImpl& plan, const ConvProblem& problem, const std::string& op);
-
-/// y = bias (input slot kConvBias), or zero without one.
+/// y = bias, or zero without one.
 struct FillProblem {
   int64_t item_bytes, n_batch, n_channels;
   int64_t batch_stride, channel_stride, bias_stride;
+  bool has_bias = false;
+  ArrayRef bias = input_ref(kConvBias), y = output_ref(0);
   std::array<int64_t, 3> shape{1, 1, 1}, strides{0, 0, 0};
 };
 void add_fill_step(PlanImpl& plan, const FillProblem& problem);

@@ -30,9 +30,9 @@ template <class S, class T>
 SWATH_ALWAYS_INLINE void pack_values(const ConvProblem& p, const Buffers& b, T* to) {
   const ConvEpilogue& e = p.epilogue;
   const int64_t n = p.n_out_channels();
-  convert_values<S>(b.in[2], e.bias_offset, e.bias_stride, e.has_bias, n, to);
-  convert_values<S>(b.in[3], e.scale_offset, e.scale_stride, e.has_scale, n, to + n);
-  convert_values<S>(b.in[4], e.shift_offset, e.shift_stride, e.has_shift, n, to + 2 * n);
+  convert_values<S>(b.read(e.bias), e.bias_offset, e.bias_stride, e.has_bias, n, to);
+  convert_values<S>(b.read(e.scale), e.scale_offset, e.scale_stride, e.has_scale, n, to + n);
+  convert_values<S>(b.read(e.shift), e.shift_offset, e.shift_stride, e.has_shift, n, to + 2 * n);
 }
 
 template <class T>

@@ -197,7 +197,7 @@ struct Worker {
       RowTile<T> t = channel_tile(block, in, o, is_direct);
       T* y = nullptr;
       if (is_direct) {
-        y = static_cast<T*>(b.out[0]) + p.y_offset + block.n * p.y_batch_stride +
+        y = static_cast<T*>(b.write(p.y)) + p.y_offset + block.n * p.y_batch_stride +
             (block.g * p.out_per_group + o) * p.y_channel_stride + block.od * p.axis[0].y_stride +
             block.oy * p.axis[1].y_stride + block.ox;
       }

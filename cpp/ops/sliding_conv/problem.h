@@ -3,8 +3,9 @@
 
 #include <cstdint>
 
-#include <swath/ops/common.h>
-#include <swath/tensor.h>
+#include <swath/ops/sliding_conv.h>
+
+#include "core/kernel.h"
 
 namespace swath {
 
@@ -17,28 +18,53 @@ namespace swath {
 struct ConvAxis {
   int64_t in = 1, out = 1, kernel = 1, stride = 1, dilation = 1;
   int64_t pad = 0;  // before the first element; may be negative (transposed convolution crops)
-  int64_t x_stride = 0, w_stride = 0, y_stride = 0, residual_stride = 0;
+  int64_t x_stride = 0, w_stride = 0, y_stride = 0, residual_stride = 0, mask_stride = 0;
 
   /// Input index of tap 0 of output 0 shifted to output i.
   SWATH_INLINE int64_t first_input(int64_t i) const { return i * stride - pad; }
 };
 
-/// What happens to a finished sum, in this order: partial-padding ratio, bias, scale, shift,
-/// activation and residual (the last two swapped if residual_first).
+/// What happens to a finished sum, in this order: ratio of partial padding or of a mask, bias, the
+/// mask's own factor, scale, shift, activation, gate and residual (residual_first: the residual
+/// before the activation).
 struct ConvEpilogue {
   bool has_bias = false, has_scale = false, has_shift = false, has_residual = false;
   bool residual_first = false;
   Activation activation = Activation::none;
   double activation_value = 0;
+  ArrayRef bias = input_ref(kConvBias), scale = input_ref(kConvScale);
+  ArrayRef shift = input_ref(kConvShift), residual = input_ref(kConvResidual);
   int64_t bias_offset = 0, scale_offset = 0, shift_offset = 0, residual_offset = 0;
   int64_t bias_stride = 0, scale_stride = 0, shift_stride = 0;
   int64_t residual_batch_stride = 0, residual_channel_stride = 0;
+  /// Gated: every output channel has a second sum, of the weight `gate_channels` rows further on
+  /// (with bias, scale and shift of its own); its gate multiplies the activation of the first.
+  bool has_gate = false;
+  Activation gate = Activation::none;
+  double gate_value = 0;
+  int64_t gate_channels = 0;
 };
+
+/// A mask over x. What depends on it alone is computed by an earlier step: planes of one value of
+/// the accumulator's type per output position, [mask batch][position].
+struct ConvMask {
+  bool is_present = false, has_ratio = false, has_keep = false;
+  ArrayRef ratio;  // factor of the sum
+  ArrayRef keep;   // factor of sum + bias
+  /// One byte for kActiveSpan columns: [mask batch][row of positions][span]; 0: all outputs of
+  /// the span are act(0), whatever x holds.
+  ArrayRef active;
+  bool is_shared = false;  // one mask for the whole batch
+  ArrayRef values;         // M, of any dtype
+  DType dtype = DType::f32;
+  int64_t offset = 0, batch_stride = 0, channel_stride = 0;
+};
+inline constexpr int64_t kActiveSpan = 16;
 
 struct ConvProblem {
   DType dtype = DType::f32;
   PaddingMode padding_mode = PaddingMode::zeros;
-  bool x_is_temp = false;  // read x from Buffers::temp (in-place calls that need a copy)
+  ArrayRef x = input_ref(kConvX), w = input_ref(kConvWeight), y = output_ref(0);
   int64_t n_batch = 1, n_groups = 1, in_per_group = 1, out_per_group = 1;
   ConvAxis axis[3];
 
@@ -48,6 +74,7 @@ struct ConvProblem {
   /// Elements before and after x's pointer that belong to the array: what may be read at all.
   int64_t x_low = 0, x_high = 0;
   ConvEpilogue epilogue;
+  ConvMask mask;
 
   SWATH_INLINE int64_t n_out_channels() const { return n_groups * out_per_group; }
   SWATH_INLINE int64_t n_taps() const { return axis[0].kernel * axis[1].kernel * axis[2].kernel; }

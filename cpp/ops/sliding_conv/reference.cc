@@ -53,7 +53,7 @@ struct Element {
 
   /// In blocks of 512 terms: for f64 data a longer sequential sum misses the sqrt(terms) tolerance.
   double sum() const {
-    const void* x = p.x_is_temp ? b.temp : b.in[0];
+    const void* x = b.read(p.x);
     double total = 0, block = 0;
     int64_t n_terms = 0;
     for (int64_t c = 0; c < p.in_per_group; ++c) {
@@ -74,7 +74,7 @@ struct Element {
           x_at += index * a.x_stride;
           w_at += tap * a.w_stride;
         }
-        if (!is_zero) block += value(x, x_at) * value(b.in[1], w_at);
+        if (!is_zero) block += value(x, x_at) * value(b.read(p.w), w_at);
         if (++n_terms % 512 == 0) {
           total += block;
           block = 0;
@@ -95,15 +95,16 @@ struct Element {
       }
       y = ratio == 0 ? 0 : y * ratio;
     }
-    if (e.has_bias && ratio != 0) y += value(b.in[2], e.bias_offset + channel * e.bias_stride);
-    if (e.has_scale) y *= value(b.in[3], e.scale_offset + channel * e.scale_stride);
-    if (e.has_shift) y += value(b.in[4], e.shift_offset + channel * e.shift_stride);
+    if (e.has_bias && ratio != 0)
+      y += value(b.read(e.bias), e.bias_offset + channel * e.bias_stride);
+    if (e.has_scale) y *= value(b.read(e.scale), e.scale_offset + channel * e.scale_stride);
+    if (e.has_shift) y += value(b.read(e.shift), e.shift_offset + channel * e.shift_stride);
     double residual = 0;
     if (e.has_residual) {
       int64_t r =
           e.residual_offset + n * e.residual_batch_stride + channel * e.residual_channel_stride;
       for (int i = 0; i < 3; ++i) r += at[i] * p.axis[i].residual_stride;
-      residual = value(b.in[5], r);
+      residual = value(b.read(e.residual), r);
     }
     if (e.residual_first) return activate(y + residual, e.activation, e.activation_value);
     y = activate(y, e.activation, e.activation_value);
@@ -113,7 +114,7 @@ struct Element {
   void write() const {
     int64_t y = p.y_offset + n * p.y_batch_stride + (g * p.out_per_group + o) * p.y_channel_stride;
     for (int i = 0; i < 3; ++i) y += at[i] * p.axis[i].y_stride;
-    static_cast<T*>(b.out[0])[y] = static_cast<T>(finish(sum()));
+    static_cast<T*>(b.write(p.y))[y] = static_cast<T>(finish(sum()));
   }
 };
 

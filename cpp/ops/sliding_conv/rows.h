@@ -139,8 +139,8 @@ SWATH_ALWAYS_INLINE void pack_row_weights(const ConvProblem& p, const Buffers& b
   for (int64_t g = 0; g < p.n_groups; ++g) {
     for (int64_t o = 0; o < p.out_per_group;) {
       const int width = block_width(p.out_per_group - o, widest);
-      const S* from =
-          static_cast<const S*>(b.in[1]) + p.w_offset + g * p.w_group_stride + o * p.w_out_stride;
+      const S* from = static_cast<const S*>(b.read(p.w)) + p.w_offset + g * p.w_group_stride +
+                      o * p.w_out_stride;
       for (int64_t c = 0; c < p.in_per_group; ++c) {
         for (int64_t kd = 0; kd < d.kernel; ++kd) {
           for (int64_t ky = 0; ky < h.kernel; ++ky) {
@@ -267,10 +267,10 @@ __attribute__((noinline)) void finish_columns(const ConvProblem& p, const Buffer
   if (v.scale != nullptr) v.scale += channel;
   if (v.shift != nullptr) v.shift += channel;
   Run<T, S> run{acc, n, nullptr, w.y_stride, nullptr, w.residual_stride, v, nullptr, T{1}};
-  run.y = static_cast<S*>(b.out[0]) + p.y_offset + block.n * p.y_batch_stride +
+  run.y = static_cast<S*>(b.write(p.y)) + p.y_offset + block.n * p.y_batch_stride +
           channel * p.y_channel_stride + block.od * d.y_stride + oy * h.y_stride + ox * w.y_stride;
   if (e.has_residual) {
-    run.residual = static_cast<const S*>(b.in[5]) + e.residual_offset +
+    run.residual = static_cast<const S*>(b.read(e.residual)) + e.residual_offset +
                    block.n * e.residual_batch_stride + channel * e.residual_channel_stride +
                    block.od * d.residual_stride + oy * h.residual_stride + ox * w.residual_stride;
   }

@@ -30,7 +30,7 @@ SWATH_ALWAYS_INLINE bool is_inside(const ConvProblem& p, const InputBox& box) {
 
 template <class S>
 SWATH_ALWAYS_INLINE const S* x_base(const ConvProblem& p, const Buffers& b) {
-  return static_cast<const S*>(p.x_is_temp ? b.temp : b.in[0]);
+  return static_cast<const S*>(b.read(p.x));
 }
 
 /// to[i] = from[i stride] for i in [0, n).
