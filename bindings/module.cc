@@ -15,6 +15,8 @@ PYBIND11_MODULE(_core, m, pybind11::mod_gil_not_used()) {
   bind_registry(m);
   bind_explain(m);
   bind_sliding_conv(m);
+  bind_gated_conv(m);
+  bind_partial_conv(m);
   bind_conv_transpose(m);
   bind_pooling(m);
   bind_space_to_depth(m);

@@ -17,8 +17,6 @@
 namespace swath::python {
 namespace {
 
-constexpr const char* kNames[] = {"Conv1d", "Conv2d", "Conv3d"};
-
 bool same(const TensorDesc& a, const TensorDesc& b) noexcept {
   if (a.rank != b.rank || a.dtype != b.dtype || !(a.device == b.device)) return false;
   return std::equal(a.shape.begin(), a.shape.begin() + a.rank, b.shape.begin()) &&
@@ -33,14 +31,12 @@ std::optional<TensorDesc> to_optional(const TensorDesc* d) {
   return d != nullptr ? std::optional(*d) : std::nullopt;
 }
 
-const TensorDesc* desc_of(const std::optional<Buffer>& b) { return b ? &b->desc : nullptr; }
-
 }  // namespace
 
 std::optional<Plan> PlanCache::find(const Key& key) const {
   const std::lock_guard lock(mutex_);
   for (const Entry& e : entries_) {
-    if (e.is_in_place == key.is_in_place && same(e.x, *key.x) && same(e.residual, key.residual) &&
+    if (e.is_in_place == key.is_in_place && same(e.x, *key.x) && same(e.extra, key.extra) &&
         same(e.out, key.out)) {
       return e.plan;
     }
@@ -49,7 +45,7 @@ std::optional<Plan> PlanCache::find(const Key& key) const {
 }
 
 void PlanCache::insert(const Key& key, const Plan& plan) {
-  Entry entry{*key.x, to_optional(key.residual), to_optional(key.out), key.is_in_place, plan};
+  Entry entry{*key.x, to_optional(key.extra), to_optional(key.out), key.is_in_place, plan};
   const std::lock_guard lock(mutex_);
   if (entries_.size() < kCapacity) {
     entries_.push_back(std::move(entry));
@@ -59,15 +55,12 @@ void PlanCache::insert(const Key& key, const Plan& plan) {
   next_ = (next_ + 1) % kCapacity;
 }
 
-ConvPlan::ConvPlan(int ndim, py::handle weight, py::handle bias, const ConvOptions& options,
-                   py::handle scale, py::handle shift)
-    : op_(kNames[ndim - 1]), settings_(read_conv_settings(ndim, op_, options)) {
-  weight_ = copy_constant(weight, "weight");
-  bias_ = copy_constant(bias, "bias");
-  scale_ = copy_constant(scale, "scale");
-  shift_ = copy_constant(shift, "shift");
-  check_constants();
-  is_made_ = true;
+ConvPlan::ConvPlan(const char* op, ConvSettings settings, const ConvConstants& constants)
+    : op_(op), settings_(std::move(settings)) {
+  weight_ = copy_constant(constants.weight, "weight");
+  bias_ = copy_constant(constants.bias, "bias");
+  scale_ = copy_constant(constants.scale, "scale");
+  shift_ = copy_constant(constants.shift, "shift");
 }
 
 void* ConvPlan::operator new(size_t n) {
@@ -77,11 +70,6 @@ void* ConvPlan::operator new(size_t n) {
 }
 
 void ConvPlan::operator delete(void* p) noexcept { std::free(p); }
-
-const ConvPlan& ConvPlan::checked() const {
-  if (!is_made_) throw py::type_error("this plan's constructor has not finished");
-  return *this;
-}
 
 void ConvPlan::check_constants() const {
   const SlidingConvParams& p = settings_.params;
@@ -123,16 +111,29 @@ void ConvPlan::check_constants() const {
 }
 
 ConvPlan::Constant ConvPlan::copy_constant(py::handle object, const char* arg) const {
-  if (object.is_none() && std::string_view(arg) != "weight") return std::nullopt;
+  const bool is_absent = !object || object.is_none();
+  if (is_absent && std::string_view(arg) != "weight") return std::nullopt;
   ArrayArg array;
   read_array(object, {op_, arg}, Accept::floats, array);
   return Buffer(array.view);
 }
 
-Plan ConvPlan::make_plan(const TensorDesc& x, const TensorDesc* residual,
+Plan ConvPlan::make_plan(const TensorDesc& x, const TensorDesc* extra,
                          const PlanOptions& options) const {
   return plan_sliding_conv(x, weight_->desc, desc_of(bias_), desc_of(scale_), desc_of(shift_),
-                           residual, settings_.params, options);
+                           extra, settings_.params, options);
+}
+
+Plan GatedConvPlan::make_plan(const TensorDesc& x, const TensorDesc* extra,
+                              const PlanOptions& options) const {
+  return plan_gated_conv(x, weight_->desc, desc_of(bias_), desc_of(scale_), desc_of(shift_), extra,
+                         {settings_.params, gate_}, options);
+}
+
+Plan PartialConvPlan::make_plan(const TensorDesc& x, const TensorDesc* extra,
+                                const PlanOptions& options) const {
+  return plan_partial_conv(x, weight_->desc, desc_of(bias_), extra,
+                           options_.with(settings_.params), options);
 }
 
 void ConvPlan::set_constants(Call& call) const {
@@ -143,14 +144,14 @@ void ConvPlan::set_constants(Call& call) const {
   }
 }
 
-Plan ConvPlan::packed_plan(Call& call, const TensorDesc& x, const TensorDesc* residual) const {
+Plan ConvPlan::packed_plan(Call& call, const TensorDesc& x, const TensorDesc* extra) const {
   const PlanOptions options = call.options();
   const bool is_cached = !is_kernel_forced() && !is_explaining();
-  const PlanCache::Key key{&x, residual, options.out, options.in_place};
+  const PlanCache::Key key{&x, extra, options.out, options.in_place};
   if (is_cached) {
     if (std::optional<Plan> known = cache_.find(key)) return *std::move(known);
   }
-  const Plan plan = make_plan(x, residual, options).prepack(call.pointers());
+  const Plan plan = make_plan(x, extra, options).prepack(call.pointers());
   if (is_cached) cache_.insert(key, plan);
   return plan;
 }
@@ -161,10 +162,26 @@ py::object ConvPlan::run(py::handle x, py::handle residual, py::handle out,
   const TensorDesc& x_desc = call.input(kConvX, x, "x");
   const TensorDesc* residual_desc = call.optional_input(kConvResidual, residual, "residual");
   set_constants(call);
-  const int n_threads = read_threads(threads, {op_, "threads"});
+  const int n_threads = threads_of_call(threads);
   call.out(out, settings_.params.has_channels ? OutMayBeX::yes : OutMayBeX::no);
-  const Plan plan = packed_plan(call, x_desc, residual_desc);
-  return call.run(plan, n_threads > 0 ? n_threads : settings_.n_threads);
+  return call.run(packed_plan(call, x_desc, residual_desc), n_threads);
+}
+
+py::object PartialConvPlan::run(py::handle x, py::handle mask, py::handle out,
+                                py::handle threads) const {
+  Call call(op_);
+  const TensorDesc& x_desc = call.input(kPartialX, x, "x");
+  const TensorDesc* mask_desc =
+      mask.is_none() ? nullptr : &call.input(kPartialMask, mask, "mask", Accept::masks);
+  set_constants(call);
+  const int n_threads = threads_of_call(threads);
+  call.out(out);
+  return run_partial(call, packed_plan(call, x_desc, mask_desc), n_threads);
+}
+
+int ConvPlan::threads_of_call(py::handle threads) const {
+  const int n_threads = read_threads(threads, {op_, "threads"});
+  return n_threads > 0 ? n_threads : settings_.n_threads;
 }
 
 size_t ConvPlan::workspace_bytes(const std::vector<int64_t>& shape) const {
@@ -194,49 +211,5 @@ py::dict ConvPlan::arrays() const {
   return result;
 }
 
-void bind_plan(py::module_& m) {
-  const auto make = [](int ndim, py::handle weight, py::handle bias, py::handle stride,
-                       py::handle padding, py::handle dilation, py::handle groups,
-                       py::handle padding_mode, py::handle layout, py::handle channels,
-                       py::handle passthrough, py::handle activation, py::handle scale,
-                       py::handle shift, py::handle residual_order, py::handle threads) {
-    const ConvOptions options{stride,       padding,        dilation, groups,
-                              padding_mode, layout,         channels, passthrough,
-                              activation,   residual_order, threads};
-    return std::make_unique<ConvPlan>(ndim, weight, bias, options, scale, shift);
-  };
-  py::class_<ConvPlan>(m, "ConvPlan")
-      .def(py::init(make), py::arg("ndim"), py::arg("weight"), py::arg("bias"), py::arg("stride"),
-           py::arg("padding"), py::arg("dilation"), py::arg("groups"), py::arg("padding_mode"),
-           py::arg("layout"), py::arg("channels"), py::arg("passthrough"), py::arg("activation"),
-           py::arg("scale"), py::arg("shift"), py::arg("residual_order"), py::arg("threads"),
-           py::pos_only())
-      .def(
-          "__call__",
-          [](const ConvPlan& self, py::handle x, py::handle residual, py::handle out,
-             py::handle threads) { return self.checked().run(x, residual, out, threads); },
-          py::arg("x"), py::kw_only(), py::arg("residual") = py::none(),
-          py::arg("out") = py::none(), py::arg("threads") = py::none(),
-          "Convolves x (N, C, *spatial); residual has y's shape.")
-      .def(
-          "workspace_bytes",
-          [](const ConvPlan& self, const std::vector<int64_t>& shape) {
-            return self.checked().workspace_bytes(shape);
-          },
-          py::arg("shape"), "Scratch memory of one call on an x of this shape.")
-      .def(
-          "flops",
-          [](const ConvPlan& self, const std::vector<int64_t>& shape) {
-            return self.checked().plan_for(shape).flops();
-          },
-          py::arg("shape"), "Floating-point operations of one call on an x of this shape.")
-      .def(
-          "bytes",
-          [](const ConvPlan& self, const std::vector<int64_t>& shape) {
-            return self.checked().plan_for(shape).bytes();
-          },
-          py::arg("shape"), "Bytes of all arrays of one call on an x of this shape.")
-      .def("_arrays", [](const ConvPlan& self) { return self.checked().arrays(); });
-}
 
 }  // namespace swath::python

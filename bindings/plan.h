@@ -1,12 +1,15 @@
-// The plan object behind Conv1d, Conv2d and Conv3d.
+// The plan objects behind Conv1d, GatedConv1d, PartialConv1d and their kin.
 #pragma once
 
+#include <memory>
 #include <mutex>
 #include <optional>
 #include <utility>
 #include <vector>
 
 #include "buffer.h"
+#include "ops/gated_conv.h"
+#include "ops/partial_conv.h"
 #include "ops/sliding_conv.h"
 
 namespace swath::python {
@@ -18,7 +21,7 @@ class PlanCache {
   /// Null descriptions are absent arrays.
   struct Key {
     const TensorDesc* x;
-    const TensorDesc* residual;
+    const TensorDesc* extra;  // residual or mask
     const TensorDesc* out;
     bool is_in_place;
   };
@@ -30,7 +33,7 @@ class PlanCache {
   static constexpr size_t kCapacity = 8;
   struct Entry {
     TensorDesc x;
-    std::optional<TensorDesc> residual, out;
+    std::optional<TensorDesc> extra, out;
     bool is_in_place;
     Plan plan;
   };
@@ -40,18 +43,37 @@ class PlanCache {
   size_t next_ = 0;  // the entry to replace once full
 };
 
-/// A convolution with constant weights. Immutable but for its cache.
+/// The constant arrays of a plan as Python objects.
+struct ConvConstants {
+  py::handle weight, bias, scale, shift;
+};
+
+/// A convolution with constant weights. Immutable but for its cache. `op` is the class's name in
+/// Python, a string literal.
 class ConvPlan {
  public:
-  ConvPlan(int ndim, py::handle weight, py::handle bias, const ConvOptions& options,
-           py::handle scale, py::handle shift);
+  ConvPlan(const char* op, ConvSettings settings, const ConvConstants& constants);
+  virtual ~ConvPlan() = default;
+
+  /// A finished object of a subclass; refuses at once what no x could fit.
+  template <class P, class... Args>
+  static std::unique_ptr<P> make(Args&&... args) {
+    auto plan = std::make_unique<P>(std::forward<Args>(args)...);
+    plan->check_constants();
+    plan->is_made_ = true;
+    return plan;
+  }
 
   /// pybind11 hands methods raw memory from here when no constructor has finished (an object of
   /// Conv2d.__new__): zeros, so that `checked` can tell.
   __attribute__((noinline)) static void* operator new(size_t n);
   __attribute__((noinline)) static void operator delete(void* p) noexcept;
   /// Throws TypeError if no constructor has finished.
-  const ConvPlan& checked() const;
+  template <class P>
+  static const P& checked(const P& plan) {
+    if (!plan.is_made_) throw py::type_error("this plan's constructor has not finished");
+    return plan;
+  }
 
   py::object run(py::handle x, py::handle residual, py::handle out, py::handle threads) const;
 
@@ -64,21 +86,58 @@ class ConvPlan {
   /// The constant arrays by argument name; None where absent.
   py::dict arrays() const;
 
- private:
+ protected:
   using Constant = std::optional<Buffer>;
-  Constant copy_constant(py::handle object, const char* arg) const;
-  Plan make_plan(const TensorDesc& x, const TensorDesc* residual, const PlanOptions& options) const;
-  /// Refuses at once what no x could fit, such as a bias of the wrong length.
-  void check_constants() const;
+  /// extra: the residual, or the mask of a partial convolution.
+  virtual Plan make_plan(const TensorDesc& x, const TensorDesc* extra,
+                         const PlanOptions& options) const;
+  static const TensorDesc* desc_of(const Constant& b) { return b ? &b->desc : nullptr; }
   void set_constants(Call& call) const;
   /// From the cache, or new with packed weights.
-  Plan packed_plan(Call& call, const TensorDesc& x, const TensorDesc* residual) const;
+  Plan packed_plan(Call& call, const TensorDesc& x, const TensorDesc* extra) const;
+  int threads_of_call(py::handle threads) const;
 
   bool is_made_ = false;
   const char* op_;
   ConvSettings settings_;
   Constant weight_, bias_, scale_, shift_;
+
+ private:
+  Constant copy_constant(py::handle object, const char* arg) const;
+  /// Refuses at once what no x could fit, such as a bias of the wrong length.
+  void check_constants() const;
+
   mutable PlanCache cache_;
+};
+
+class GatedConvPlan : public ConvPlan {
+ public:
+  GatedConvPlan(const char* op, ConvSettings settings, const ConvConstants& constants,
+                const ConvGate& gate)
+      : ConvPlan(op, std::move(settings), constants), gate_(gate) {}
+
+ protected:
+  Plan make_plan(const TensorDesc& x, const TensorDesc* extra,
+                 const PlanOptions& options) const override;
+
+ private:
+  ConvGate gate_;
+};
+
+class PartialConvPlan : public ConvPlan {
+ public:
+  PartialConvPlan(const char* op, ConvSettings settings, const ConvConstants& constants,
+                  const PartialOptions& options)
+      : ConvPlan(op, std::move(settings), constants), options_(options) {}
+
+  py::object run(py::handle x, py::handle mask, py::handle out, py::handle threads) const;
+
+ protected:
+  Plan make_plan(const TensorDesc& x, const TensorDesc* extra,
+                 const PlanOptions& options) const override;
+
+ private:
+  PartialOptions options_;
 };
 
 }  // namespace swath::python

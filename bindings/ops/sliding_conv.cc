@@ -50,18 +50,22 @@ ConvSettings read_conv_settings(int ndim, const char* op, const ConvOptions& opt
     p.n_dilation_rows = dilation.n_rows;
   }
   p.groups = read_int(options.groups, {op, "groups"});
-  p.padding_mode = read_padding_mode(options.padding_mode, op);
+  if (options.padding_mode) p.padding_mode = read_padding_mode(options.padding_mode, op);
   p.layout = read_layout(options.layout, op);
-  if (!options.channels.is_none()) {
+  if (options.channels && !options.channels.is_none()) {
     p.has_channels = true;
     p.channels = read_pair(options.channels, {op, "channels"});
   }
-  p.pass_through = read_choice(options.passthrough, kPassThrough, {op, "passthrough"}) == 0;
+  if (options.passthrough) {
+    p.pass_through = read_choice(options.passthrough, kPassThrough, {op, "passthrough"}) == 0;
+  }
   const ActivationChoice activation = read_activation(options.activation, {op, "activation"});
   p.activation = activation.kind;
   p.activation_value = activation.value;
-  p.residual_before_activation =
-      read_choice(options.residual_order, kOrders, {op, "residual_order"}) == 1;
+  if (options.residual_order) {
+    p.residual_before_activation =
+        read_choice(options.residual_order, kOrders, {op, "residual_order"}) == 1;
+  }
   s.n_threads = read_threads(options.threads, {op, "threads"});
   return s;
 }

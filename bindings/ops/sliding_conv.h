@@ -17,7 +17,8 @@ struct ConvSettings {
   int n_threads = 0;
 };
 
-/// The same arguments as Python objects, in the order of the public signature.
+/// The same arguments as Python objects, in the order of the public signature. A null handle is an
+/// argument that the function does not have.
 struct ConvOptions {
   py::handle stride, padding, dilation, groups, padding_mode, layout, channels, passthrough,
       activation, residual_order, threads;

@@ -58,8 +58,8 @@ ArrayRef reserve_temp(PlanImpl& plan, int64_t n_bytes);
 
 /// The first kernel of the table that fits dtype, machine, force_kernel and its own reject().
 /// `op` is the public function's name for the error text.
-const KernelRecord& select_kernel(PlanImpl& plan, const Operator& table, DType dtype,
-                                  const void* problem, const std::string& op);
+const KernelRecord& select_kernel(const Operator& table, DType dtype, const void* problem,
+                                  const std::string& op);
 
 /// Appends a step for `problem`, selecting its kernel.
 void add_step(PlanImpl& plan, const Operator& table, DType dtype,

@@ -91,8 +91,8 @@ std::vector<Candidate> explain_choice(const Operator& table, DType dtype, const 
 
 }  // namespace
 
-const KernelRecord& select_kernel(PlanImpl& plan, const Operator& table, DType dtype,
-                                  const void* problem, const std::string& op) {
+const KernelRecord& select_kernel(const Operator& table, DType dtype, const void* problem,
+                                  const std::string& op) {
   const KernelRecord* chosen = first_fitting(table, dtype, problem);
   if (chosen == nullptr) {
     std::string text = format("no kernel serves this call on {} arrays", name_of(dtype));
@@ -101,11 +101,17 @@ const KernelRecord& select_kernel(PlanImpl& plan, const Operator& table, DType d
     }
     throw Error(ErrorCode::unsupported, op, "x", text);
   }
-  if (plan.wants_reasons && plan.candidates.empty()) {
-    plan.candidates = explain_choice(table, dtype, problem, chosen);
-  }
   return *chosen;
 }
+
+namespace {
+
+bool is_costliest(const PlanImpl& plan, double cost_seconds) {
+  return std::none_of(plan.steps.begin(), plan.steps.end(),
+                      [&](const Step& other) { return other.cost_seconds >= cost_seconds; });
+}
+
+}  // namespace
 
 void add_step(PlanImpl& plan, const KernelRecord& kernel, std::shared_ptr<const void> problem,
               double cost_seconds) {
@@ -114,16 +120,16 @@ void add_step(PlanImpl& plan, const KernelRecord& kernel, std::shared_ptr<const 
   step.scratch_bytes = kernel.fns->scratch_bytes(step.problem.get());
   step.n_tasks = kernel.fns->n_tasks(step.problem.get());
   step.cost_seconds = cost_seconds;
-  const bool is_costliest =
-      std::none_of(plan.steps.begin(), plan.steps.end(),
-                   [&](const Step& other) { return other.cost_seconds >= cost_seconds; });
-  if (is_costliest) plan.kernel = kernel.name;
+  if (is_costliest(plan, cost_seconds)) plan.kernel = kernel.name;
   plan.steps.push_back(std::move(step));
 }
 
 void add_step(PlanImpl& plan, const Operator& table, DType dtype,
               std::shared_ptr<const void> problem, double cost_seconds, const std::string& op) {
-  const KernelRecord& kernel = select_kernel(plan, table, dtype, problem.get(), op);
+  const KernelRecord& kernel = select_kernel(table, dtype, problem.get(), op);
+  if (plan.wants_reasons && is_costliest(plan, cost_seconds)) {
+    plan.candidates = explain_choice(table, dtype, problem.get(), &kernel);
+  }
   plan.op = op;
   add_step(plan, kernel, std::move(problem), cost_seconds);
 }

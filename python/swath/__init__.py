@@ -15,8 +15,20 @@ from swath._core import (
     __version__,
 )
 from swath._threads import num_threads, set_num_threads
-from swath.ops.conv_plan import Conv1d, Conv2d, Conv3d
+from swath.ops.conv_plan import (
+    Conv1d,
+    Conv2d,
+    Conv3d,
+    GatedConv1d,
+    GatedConv2d,
+    GatedConv3d,
+    PartialConv1d,
+    PartialConv2d,
+    PartialConv3d,
+)
 from swath.ops.conv_transpose import conv_transpose1d, conv_transpose2d, conv_transpose3d
+from swath.ops.gated_conv import gated_conv1d, gated_conv2d, gated_conv3d
+from swath.ops.partial_conv import partial_conv1d, partial_conv2d, partial_conv3d
 from swath.ops.pooling import (
     avg_pool1d,
     avg_pool2d,
@@ -37,10 +49,16 @@ __all__ = [
     "DeviceError",
     "DeviceFailure",
     "Error",
+    "GatedConv1d",
+    "GatedConv2d",
+    "GatedConv3d",
     "InternalError",
     "LayoutError",
     "OutOfMemoryError",
     "ParamError",
+    "PartialConv1d",
+    "PartialConv2d",
+    "PartialConv3d",
     "ShapeError",
     "UnsupportedError",
     "__version__",
@@ -54,11 +72,17 @@ __all__ = [
     "conv_transpose2d",
     "conv_transpose3d",
     "depth_to_space",
+    "gated_conv1d",
+    "gated_conv2d",
+    "gated_conv3d",
     "info",
     "max_pool1d",
     "max_pool2d",
     "max_pool3d",
     "num_threads",
+    "partial_conv1d",
+    "partial_conv2d",
+    "partial_conv3d",
     "set_num_threads",
     "sliding_reduce",
     "space_to_depth",

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from cases import conv_transpose, pooling, sliding_conv, space_to_depth
+from cases import conv_transpose, gated_conv, partial_conv, pooling, sliding_conv, space_to_depth
 from cases.case import Case, Workload
 
 CASES: dict[str, list[Case]] = {
     "sliding_conv": sliding_conv.CASES,
+    "gated_conv": gated_conv.CASES,
+    "partial_conv": partial_conv.CASES,
     "conv_transpose": conv_transpose.CASES,
     "pooling": pooling.CASES,
     "space_to_depth": space_to_depth.CASES,
 }
 WORKLOADS: dict[str, list[Workload]] = {
     "sliding_conv": sliding_conv.WORKLOADS,
+    "gated_conv": gated_conv.WORKLOADS,
+    "partial_conv": partial_conv.WORKLOADS,
     "conv_transpose": conv_transpose.WORKLOADS,
     "pooling": pooling.WORKLOADS,
     "space_to_depth": space_to_depth.WORKLOADS,

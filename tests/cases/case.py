@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 import oracle
+import oracle_masked
 import oracle_windows
 
 Array = oracle.Array
@@ -18,6 +19,8 @@ Shape = tuple[int, ...]
 
 ROWS_OF_OPERATOR = {
     "sliding_conv": ("conv1d", "conv2d", "conv3d"),
+    "gated_conv": tuple(f"gated_conv{d}d" for d in (1, 2, 3)),
+    "partial_conv": tuple(f"partial_conv{d}d" for d in (1, 2, 3)),
     "conv_transpose": ("conv_transpose1d", "conv_transpose2d", "conv_transpose3d"),
     "pooling": (
         *(f"{kind}_pool{d}d" for kind in ("avg", "max") for d in (1, 2, 3)),
@@ -26,6 +29,8 @@ ROWS_OF_OPERATOR = {
     "space_to_depth": ("space_to_depth", "depth_to_space"),
 }
 OPERATOR = {name: op for op, names in ROWS_OF_OPERATOR.items() for name in names}
+# Whose kernels serve an operator that has none of its own.
+KERNELS_OF = {"gated_conv": "sliding_conv", "partial_conv": "sliding_conv"}
 DTYPES = ("f32", "f64", "f16", "bf16")
 # A rearrangement moves elements of any kind.
 EXACT_DTYPES = (*DTYPES, "u8", "b8", "i32", "i64")
@@ -65,7 +70,8 @@ class Case:
     """One call chosen for the reason that its id names.
 
     `extras` names the optional arrays: bias, scale, shift, residual. `fill` is "normal" or
-    "constant"; a constant shows the drift of long sequential sums.
+    "constant"; a constant shows the drift of long sequential sums. `mask` is the dtype ("x": that
+    of x) and shape of a mask; under its holes x is NaN.
     """
 
     id: str
@@ -75,6 +81,7 @@ class Case:
     kwargs: Mapping[str, Any] = field(default_factory=dict)
     extras: tuple[str, ...] = ()
     fill: str = "normal"
+    mask: tuple[str, Shape] | None = None
 
     def __str__(self) -> str:
         return self.id
@@ -82,6 +89,10 @@ class Case:
     @property
     def op(self) -> str:
         return OPERATOR[self.function]
+
+    @property
+    def kernel_op(self) -> str:
+        return KERNELS_OF.get(self.op, self.op)
 
     @property
     def dtypes(self) -> tuple[str, ...]:
@@ -96,7 +107,12 @@ class Case:
         assert self.weight is not None
         if self.op == "conv_transpose":
             return self.weight[1] * int(self.kwargs.get("groups", 1))
-        return self.weight[0]
+        return self.weight[0] // 2 if self.op == "gated_conv" else self.weight[0]
+
+    @property
+    def weight_channels(self) -> int:
+        """Values of bias, scale and shift: both halves of a gated convolution have them."""
+        return self.n_out_channels * (2 if self.op == "gated_conv" else 1)
 
     def inputs(self, dtype: str) -> dict[str, Array]:
         """Arrays of the call by argument name, the same on every machine."""
@@ -113,7 +129,10 @@ class Case:
             arrays["weight"] = draw(self.weight, 0.3)
             for name in ("bias", "scale", "shift"):
                 if name in self.extras:
-                    arrays[name] = draw((self.n_out_channels,), 0.5)
+                    arrays[name] = draw((self.weight_channels,), 0.5)
+        if self.mask is not None:
+            arrays["mask"] = oracle_masked.draw_mask(rng, *self.mask, like=arrays["x"].dtype)
+            oracle_masked.poison_holes(arrays["x"], arrays["mask"])
         if "residual" in self.extras:
             arrays["residual"] = draw(self._plain(arrays).value.shape, 0.9)
         return arrays
@@ -125,7 +144,8 @@ class Case:
         first = [arrays["x"], *([arrays["weight"]] if self.weight is not None else [])]
         if "bias" in arrays:
             first.append(arrays["bias"])
-        return getattr(swath, self.function)(*first, **named, **keywords)
+        y = getattr(swath, self.function)(*first, **named, **keywords)
+        return y[0] if self.op == "partial_conv" and isinstance(y, tuple) else y
 
     def oracle(self, arrays: Mapping[str, Array]) -> oracle.Result:
         """The exact answer. float64 data is summed in long double."""
@@ -144,11 +164,23 @@ class Case:
                 **self.kwargs,
                 accumulate=accumulate,
             )
-        function = oracle.conv if self.op == "sliding_conv" else oracle.conv_transpose
+        function = {
+            "sliding_conv": oracle.conv,
+            "conv_transpose": oracle.conv_transpose,
+            "gated_conv": oracle_masked.gated_conv,
+            "partial_conv": oracle_masked.partial_conv,
+        }[self.op]
         return function(**arrays, **self.kwargs, accumulate=accumulate)
 
     def _plain(self, arrays: Mapping[str, Array]) -> oracle.Result:
         return replace(self, extras=()).oracle({k: arrays[k] for k in ("x", "weight")})
+
+
+def _mask_last(mask: tuple[str, Shape] | None, axis: int) -> tuple[str, Shape] | None:
+    if mask is None:
+        return None
+    dtype, shape = mask
+    return dtype, (*shape[:axis], *shape[axis + 1 :], shape[axis])
 
 
 def channels_last(case: Case) -> Case:
@@ -160,6 +192,7 @@ def channels_last(case: Case) -> Case:
         case,
         id=f"{case.id}_channels_last",
         x=(*spatial, case.x[axis]),
+        mask=_mask_last(case.mask, axis),
         kwargs={**case.kwargs, "layout": "channels_last"},
     )
 

@@ -5,7 +5,7 @@
 #include <optional>
 #include <vector>
 
-#include <swath/ops/sliding_conv.h>
+#include <swath/ops/gated_conv.h>
 
 #include "ops/sliding_conv/describe.h"
 
@@ -60,6 +60,10 @@ std::array<int64_t, 3> padding_before(const ConvCall& call, const Extents& dilat
 /// starts at channel `x_first`.
 std::vector<ConvProblem> conv_problems(const ConvCall& call, const Operand& x, int64_t x_first,
                                        const Operand& y);
+
+/// The plan of one call whose output is slot 0.
+Plan plan_conv(const ConvArrays& arrays, const SlidingConvParams& params, const ConvGate* gate,
+               const PlanOptions& options);
 
 /// Appends the steps of a call: the pass-through copies and the convolution. `in_place`: y is x.
 void add_sliding_conv(PlanImpl& plan, const ConvCall& call, const Operand& y, bool in_place);

@@ -14,26 +14,32 @@ struct ChannelScratch {
   int64_t* col_offset;
   T* sums;
   T* tile;
+  T* gate;
+  T* mask_line;
   T* staged;
 };
 
 /// Cuts `memory` into the parts and returns their size.
 template <class T>
 SWATH_ALWAYS_INLINE size_t lay_out(const ConvProblem& p, const ChunkPlan& chunks,
-                                   int64_t tile_vectors, int64_t n_staged, void* memory,
+                                   int64_t tile_vectors, const ChannelSchedule& s, void* memory,
                                    ChannelScratch<T>& to) {
+  constexpr int kParts = 9;
   // One entry more: list_rows writes a row before it knows whether it counts.
   const int64_t n_rows = p.axis[0].kernel * p.axis[1].kernel * chunks.n_taps[2] + 1;
-  const int64_t bytes[7] = {n_rows * 8,
-                            n_rows * 8,
-                            (n_tap_chunks(chunks) + 1) * 8,
-                            p.axis[2].kernel * 8,
-                            tile_vectors * kVecBytes,
-                            tile_vectors * kVecBytes,
-                            n_staged * int64_t{sizeof(T)}};
-  void* parts[7];
+  const int64_t tile = tile_vectors * kVecBytes, item = sizeof(T);
+  const int64_t bytes[kParts] = {n_rows * 8,
+                                 n_rows * 8,
+                                 (n_tap_chunks(chunks) + 1) * 8,
+                                 p.axis[2].kernel * 8,
+                                 tile,
+                                 tile,
+                                 p.epilogue.has_gate ? tile : 0,
+                                 s.mask_line * item,
+                                 s.staged * item};
+  void* parts[kParts];
   int64_t total = 0;
-  for (int i = 0; i < 7; ++i) {
+  for (int i = 0; i < kParts; ++i) {
     parts[i] = static_cast<char*>(memory) + total;
     total += round_up(bytes[i], 64);
   }
@@ -42,7 +48,9 @@ SWATH_ALWAYS_INLINE size_t lay_out(const ConvProblem& p, const ChunkPlan& chunks
         static_cast<int64_t*>(parts[3]),
         static_cast<T*>(parts[4]),
         static_cast<T*>(parts[5]),
-        static_cast<T*>(parts[6])};
+        static_cast<T*>(parts[6]),
+        static_cast<T*>(parts[7]),
+        static_cast<T*>(parts[8])};
   return static_cast<size_t>(total);
 }
 
@@ -63,16 +71,61 @@ struct ChannelWorker {
     return lanes.group * p.out_per_group + lanes.first;
   }
 
+  S* output_at(const ColumnBlock& block, const LaneBlock& lanes, int64_t oy, int64_t ox) const {
+    const ConvAxis &d = p.axis[0], &h = p.axis[1], &w = p.axis[2];
+    return static_cast<S*>(b.write(p.y)) + p.y_offset + block.n * p.y_batch_stride +
+           channel_of(p, lanes) * p.y_channel_stride + block.od * d.y_stride + oy * h.y_stride +
+           ox * w.y_stride;
+  }
+
   /// Columns [ox, ox + n) of one output row; x points at tap column 0 of column ox. The row list
   /// and the column offsets are set.
   void run_row(const ColumnBlock& block, const LaneBlock& lanes, int64_t oy, int64_t ox, int64_t n,
                const T* x, int64_t position_stride) const {
-    const ConvAxis &d = p.axis[0], &h = p.axis[1], &w = p.axis[2];
+    const ActiveRows rows = active_rows(p, b, block.n, block.od, oy, 1, 1);
+    for_each_run(rows, ox, ox + n, [&](int64_t begin, int64_t end, bool active) {
+      if (active) {
+        run_tiles(block, lanes, oy, begin, end - begin, x + (begin - ox) * position_stride,
+                  position_stride);
+      } else {
+        skip_positions(block, lanes, oy, begin, end - begin);
+      }
+    });
+  }
+
+  /// Writes n positions that a mask leaves out.
+  __attribute__((noinline)) void skip_positions(const ColumnBlock& block, const LaneBlock& lanes,
+                                                int64_t oy, int64_t ox, int64_t n) const {
+    const S value = skipped_value<T, S>(p);
+    S* y = output_at(block, lanes, oy, ox);
+    for (int64_t i = 0; i < n; ++i) {
+      S* position = y + i * p.axis[2].y_stride;
+      for (int64_t l = 0; l < lanes.n; ++l) position[l * p.y_channel_stride] = value;
+    }
+  }
+
+  /// Whether a mask leaves out the whole block, which is then written.
+  bool skip_block(const ColumnBlock& block, const LaneTasks& tasks) const {
+    const ActiveRows rows = active_rows(p, b, block.n, block.od, block.oy, block.n_rows, 1);
+    if (has_active(rows, block.ox, block.ox + block.n_cols)) return false;
+    for (int64_t i = tasks.begin; i < tasks.end; ++i) {
+      const LaneBlock lanes = Kernel::template lanes_at<T>(p, i);
+      for (int64_t row = 0; row < block.n_rows; ++row) {
+        skip_positions(block, lanes, block.oy + row, block.ox, block.n_cols);
+      }
+    }
+    return true;
+  }
+
+  /// Columns of run_row that count.
+  __attribute__((noinline)) void run_tiles(const ColumnBlock& block, const LaneBlock& lanes,
+                                           int64_t oy, int64_t ox, int64_t n, const T* x,
+                                           int64_t position_stride) const {
+    const ConvAxis& w = p.axis[2];
     const int64_t n_tiles = ceil_div(n, Kernel::most_positions(p, lanes.n_vectors));
     const int64_t channel = channel_of(p, lanes), width = lanes.n_vectors * kLanes<T>;
     const bool is_direct = finish.is_direct && p.y_channel_stride == 1;
-    S* y = static_cast<S*>(b.write(p.y)) + p.y_offset + block.n * p.y_batch_stride +
-           channel * p.y_channel_stride + block.od * d.y_stride + oy * h.y_stride + ox * w.y_stride;
+    S* y = output_at(block, lanes, oy, ox);
     ChannelTile<T> t{};
     t.position_stride = position_stride;
     t.row_offset = scratch.rows.offset;
@@ -99,17 +152,31 @@ struct ChannelWorker {
       auto* fn = Kernel::template pick<T>(p, static_cast<int>(p1 - p0), lanes.n_vectors);
       t.x = x + p0 * position_stride;
       if (is_direct) t.out = reinterpret_cast<T*>(y + p0 * w.y_stride);
-      if (chunks.n_chunks == 1) {
-        fn(t);
-      } else {
-        run_chunks(t, fn, width);
-      }
+      run_tile(t, fn, width);
       if (is_direct) continue;
+      if (p.epilogue.has_gate) {
+        ChannelTile<T> gate = t;
+        gate.w += n_packed_of(p);
+        gate.out = scratch.gate;
+        run_tile(gate, fn, width);
+      }
       for (int64_t j = p0; j < p1; ++j) {
+        const int64_t at = (j - p0) * width;
         finish_position(block, lanes, oy, ox + j, y + j * w.y_stride,
-                        scratch.tile + (j - p0) * width);
+                        {scratch.tile + at, scratch.gate + at});
       }
     }
+  }
+
+  /// Values of one half: weights, then bias, scale and shift.
+  static int64_t n_packed_of(const ConvProblem& p) {
+    return Kernel::template n_weights<T>(p) + 3 * p.n_out_channels();
+  }
+
+  template <class F>
+  __attribute__((always_inline)) void run_tile(const ChannelTile<T>& t, F* fn, int64_t width) const {
+    if (chunks.n_chunks == 1) return fn(t);
+    run_chunks(t, fn, width);
   }
 
   /// One tile over all chunks: sums of all but the last go to scratch, the last one finishes.
@@ -141,16 +208,22 @@ struct ChannelWorker {
   }
 
   __attribute__((noinline)) void finish_position(const ColumnBlock& block, const LaneBlock& lanes,
-                                                 int64_t oy, int64_t ox, S* y, T* acc) const {
+                                                 int64_t oy, int64_t ox, S* y,
+                                                 const RunSums<T>& sums) const {
     const ConvAxis &d = p.axis[0], &h = p.axis[1], &w = p.axis[2];
     const ConvEpilogue& e = p.epilogue;
     const int64_t channel = channel_of(p, lanes);
-    ChannelValues<T> v = channel_values(p, values);
-    if (v.bias != nullptr) v.bias += channel;
-    if (v.scale != nullptr) v.scale += channel;
-    if (v.shift != nullptr) v.shift += channel;
-    Run<T, S> run{acc, lanes.n, y,   p.y_channel_stride, nullptr, e.residual_channel_stride,
-                  v,   nullptr, T{1}};
+    Run<T, S> run{};
+    run.acc = sums.acc;
+    run.n = lanes.n;
+    run.y = y;
+    run.y_stride = p.y_channel_stride;
+    run.residual_stride = e.residual_channel_stride;
+    run.values = values_from(p, values, channel);
+    if (e.has_gate) {
+      run.gate = sums.gate;
+      run.gate_values = values_from(p, values + n_packed_of(p), channel);
+    }
     if (e.has_residual) {
       run.residual = static_cast<const S*>(b.read(e.residual)) + e.residual_offset +
                      block.n * e.residual_batch_stride + channel * e.residual_channel_stride +
@@ -158,6 +231,11 @@ struct ChannelWorker {
     }
     if (p.padding_mode == PaddingMode::partial) {
       run.outer_ratio = axis_ratio<T>(d, block.od) * axis_ratio<T>(h, oy) * axis_ratio<T>(w, ox);
+    }
+    if (p.mask.is_present) {
+      const int64_t row = mask_row(p, block.n, block.od, oy);
+      if (p.mask.has_ratio) run.outer_ratio = factor_row<T>(p, b, p.mask.ratio, row)[ox];
+      if (p.mask.has_keep) run.outer_keep = factor_row<T>(p, b, p.mask.keep, row)[ox];
     }
     finish_run<true>(p, run);
   }
@@ -174,7 +252,8 @@ struct ChannelWorker {
       const ChannelRange channels = Kernel::template box_channels<T>(p, tasks, share);
       const int64_t pitch = Kernel::template box_pitch<T>(channels);
       const BoxLayout layout{pitch, box.n[2] * pitch, box.n[1] * box.n[2] * pitch};
-      stage_box<T, S>(p, x_of(block.n), channels, box, layout, scratch.staged);
+      const MaskSource<T> mask = mask_source(p, b, block.n, 0, scratch.mask_line);
+      stage_box<T, S>(p, x_of(block.n), mask, channels, box, layout, scratch.staged);
       for (int64_t j = 0; j < w.kernel; ++j) scratch.col_offset[j] = j * w.dilation * pitch;
       for (int64_t row = 0; row < block.n_rows; ++row) {
         list_rows(p, chunks, scratch.rows, [&](int64_t kd, int64_t ky) {
@@ -222,6 +301,7 @@ struct ChannelWorker {
   }
 
   void run_block(const ColumnBlock& block, const LaneTasks& tasks) const {
+    if (skip_block(block, tasks)) return;
     if (!s.reads_x) return run_staged(block, tasks, block.ox, block.n_cols);
     const int64_t end = block.ox + block.n_cols;
     Interior in = interior_columns(p.axis[2]);
@@ -260,7 +340,8 @@ struct ChannelWorker {
 template <class T, class Kernel>
 size_t channel_weight_bytes(const void* problem) noexcept {
   const ConvProblem& p = as_conv(problem);
-  return static_cast<size_t>(Kernel::template n_weights<T>(p) + 3 * p.n_out_channels()) * sizeof(T);
+  const int64_t n_half = Kernel::template n_weights<T>(p) + 3 * p.n_out_channels();
+  return static_cast<size_t>(n_halves(p) * n_half) * sizeof(T);
 }
 
 template <class T, class S, class Kernel>
@@ -268,7 +349,7 @@ size_t channel_scratch_bytes(const void* problem) noexcept {
   const ConvProblem& p = as_conv(problem);
   ChannelScratch<T> unused;
   return lay_out(p, plan_chunks(p), Kernel::kTileVectors,
-                 make_channel_schedule<T, S, Kernel>(p).staged, nullptr, unused);
+                 make_channel_schedule<T, S, Kernel>(p), nullptr, unused);
 }
 
 template <class T, class S, class Kernel>
@@ -279,11 +360,20 @@ int64_t n_channel_tasks(const void* problem) noexcept {
 }
 
 template <class T, class S, class Kernel>
+SWATH_ALWAYS_INLINE void pack_channel_half(const ConvProblem& p, const Buffers& b, T* to) {
+  Kernel::template pack_weights<T, S>(p, static_cast<const S*>(b.read(p.w)) + p.w_offset, to);
+  pack_values<S>(p, b, to + Kernel::template n_weights<T>(p));
+}
+
+template <class T, class S, class Kernel>
 void pack_channels(const void* problem, const Buffers& b, void* to) noexcept {
   const ConvProblem& p = as_conv(problem);
-  T* weights = static_cast<T*>(to);
-  Kernel::template pack_weights<T, S>(p, static_cast<const S*>(b.read(p.w)) + p.w_offset, weights);
-  pack_values<S>(p, b, weights + Kernel::template n_weights<T>(p));
+  T* packed = static_cast<T*>(to);
+  pack_channel_half<T, S, Kernel>(p, b, packed);
+  if (!p.epilogue.has_gate) return;
+  pack_channel_half<T, S, Kernel>(gate_half(p), b,
+                                  packed + Kernel::template n_weights<T>(p) +
+                                      3 * p.n_out_channels());
 }
 
 template <class T, class S, class Kernel>
@@ -299,7 +389,7 @@ void run_channels(const void* problem, const Buffers& b, const void* packed, voi
                                      plan_chunks(p),
                                      tile_finish<T, S>(p),
                                      {}};
-  lay_out(p, worker.chunks, Kernel::kTileVectors, worker.s.staged, memory, worker.scratch);
+  lay_out(p, worker.chunks, Kernel::kTileVectors, worker.s, memory, worker.scratch);
   for (int64_t i = begin; i < end; ++i) worker.run_task(i);
 }
 

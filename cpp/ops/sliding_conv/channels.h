@@ -66,6 +66,7 @@ struct ChannelSchedule {
   int64_t n_parts;      // the lane blocks are shared by this many tasks
   int64_t staged_cols;  // output columns of the largest staged box
   int64_t staged;       // its elements
+  int64_t mask_line;    // values of a mask that may have to be converted at once
 };
 
 /// x that one block of columns reads in place: all lanes of it before the next block, since a
@@ -78,7 +79,7 @@ SWATH_ALWAYS_INLINE ChannelSchedule make_channel_schedule(const ConvProblem& p) 
   const ConvAxis &d = p.axis[0], &h = p.axis[1], &w = p.axis[2];
   const int64_t n_lanes = Kernel::template n_lane_tasks<T>(p);
   ChannelSchedule s;
-  s.reads_x = sizeof(T) == sizeof(S) && p.x_channel_stride == 1 && !Kernel::maps_channels(p);
+  s.reads_x = !p.mask.is_present && sizeof(T) == sizeof(S) && p.x_channel_stride == 1 && !Kernel::maps_channels(p);
   s.rows = min_of(h.out, 8);
   s.cols = s.staged_cols = w.out;
   if (s.reads_x) {
@@ -102,6 +103,10 @@ SWATH_ALWAYS_INLINE ChannelSchedule make_channel_schedule(const ConvProblem& p) 
   // Small images would give too few tasks to share.
   s.n_parts = min_of(n_lanes, max_of(s.n_parts, 16 / max_of(d.out * s.n_y * s.n_x, 1)));
   s.staged = box() + 4 * kLanes<T>;
+  s.mask_line = 0;
+  if (p.mask.is_present) {
+    s.mask_line = max_of(inputs_seen(w, s.staged_cols), p.n_groups * p.in_per_group);
+  }
   return s;
 }
 
@@ -110,35 +115,54 @@ struct BoxLayout {
   int64_t pitch, row_pitch, plane_pitch;
 };
 
+/// Where a row of x and of its mask is; columns [low, high) of the box lie inside.
+template <class T, class S>
+struct BoxRow {
+  const S* x;
+  const MaskSource<T>& mask;
+  int64_t mask_at;
+  int64_t low, high;
+};
+
 /// One row of a staged box whose channels lie apart in x: columns are consecutive there, so each
 /// channel's line is read once and spread over the pixels.
 template <class T, class S>
-SWATH_ALWAYS_INLINE void spread_row(const ConvProblem& p, const S* row,
+SWATH_ALWAYS_INLINE void spread_row(const ConvProblem& p, const BoxRow<T, S>& row,
                                     const ChannelRange& channels, const InputBox& box,
                                     int64_t pitch, T* to) {
   const ConvAxis& w = p.axis[2];
-  const int64_t low = min_of(max_of(-box.first[2], 0), box.n[2]);
-  const int64_t high = max_of(min_of(w.in - box.first[2], box.n[2]), low);
   for (int64_t l = 0; l < channels.n; ++l) {
-    const S* line = row + (channels.first + l) / channels.multiplier * p.x_channel_stride;
+    const int64_t channel = (channels.first + l) / channels.multiplier;
+    const S* line = row.x + channel * p.x_channel_stride;
     T* lane = to + l;
-    const S* inside = line + (box.first[2] + low) * w.x_stride;
-    for (int64_t j = low; j < high; ++j, inside += w.x_stride) lane[j * pitch] = to_acc(*inside);
-    for (int64_t j = 0; j < low; ++j) {
+    const S* inside = line + (box.first[2] + row.low) * w.x_stride;
+    for (int64_t j = row.low; j < row.high; ++j, inside += w.x_stride) {
+      lane[j * pitch] = to_acc(*inside);
+    }
+    for (int64_t j = 0; j < row.low; ++j) {
       const int64_t c = padded_index(box.first[2] + j, w.in, p.padding_mode);
       lane[j * pitch] = c < 0 ? T{0} : to_acc(line[c * w.x_stride]);
     }
-    for (int64_t j = high; j < box.n[2]; ++j) {
+    for (int64_t j = row.high; j < box.n[2]; ++j) {
       const int64_t c = padded_index(box.first[2] + j, w.in, p.padding_mode);
       lane[j * pitch] = c < 0 ? T{0} : to_acc(line[c * w.x_stride]);
+    }
+    if (row.mask.values == nullptr || row.high == row.low) continue;
+    const int64_t at = row.mask_at + channel * p.mask.channel_stride +
+                       (box.first[2] + row.low) * w.mask_stride;
+    const T* m = mask_values(p, row.mask, at, w.mask_stride, row.high - row.low);
+    for (int64_t j = row.low; j < row.high; ++j) {
+      T& v = lane[j * pitch];
+      v = m[j - row.low] == 0 ? T{0} : v * m[j - row.low];
     }
   }
 }
 
 /// The same for consecutive channels: pixel by pixel.
 template <class T, class S>
-SWATH_ALWAYS_INLINE void copy_row(const ConvProblem& p, const S* row, const ChannelRange& channels,
-                                  const InputBox& box, int64_t pitch, T* to) {
+SWATH_ALWAYS_INLINE void copy_row(const ConvProblem& p, const BoxRow<T, S>& row,
+                                  const ChannelRange& channels, const InputBox& box, int64_t pitch,
+                                  T* to) {
   const ConvAxis& w = p.axis[2];
   for (int64_t j = 0; j < box.n[2]; ++j) {
     const int64_t c = padded_index(box.first[2] + j, w.in, p.padding_mode);
@@ -146,8 +170,36 @@ SWATH_ALWAYS_INLINE void copy_row(const ConvProblem& p, const S* row, const Chan
     if (c < 0) {
       fill_zero(pixel, pitch);
     } else {
-      copy_strided(row + c * w.x_stride + channels.first, 1, pixel, channels.n);
+      copy_strided(row.x + c * w.x_stride + channels.first, 1, pixel, channels.n);
       fill_zero(pixel + channels.n, pitch - channels.n);
+    }
+  }
+}
+
+/// Applies the mask to the pixels of a row that copy_row has staged.
+template <class T, class S>
+__attribute__((noinline)) void mask_pixels(const ConvProblem& p, const BoxRow<T, S>& row,
+                                           const ChannelRange& channels, const InputBox& box,
+                                           int64_t pitch, T* to) {
+  const ConvAxis& w = p.axis[2];
+  const int64_t at = row.mask_at + (box.first[2] + row.low) * w.mask_stride;
+  T* pixel = to + row.low * pitch;
+  if (p.mask.channel_stride != 0) {
+    for (int64_t j = row.low; j < row.high; ++j, pixel += pitch) {
+      const int64_t pixel_at = at + (j - row.low) * w.mask_stride +
+                               channels.first * p.mask.channel_stride;
+      apply_mask(mask_values(p, row.mask, pixel_at, p.mask.channel_stride, channels.n), pixel,
+                 channels.n);
+    }
+    return;
+  }
+  const T* m = mask_values(p, row.mask, at, w.mask_stride, row.high - row.low);
+  for (int64_t j = row.low; j < row.high; ++j, pixel += pitch) {
+    const T value = m[j - row.low];
+    if (value == 0) {
+      fill_zero(pixel, channels.n);
+    } else if (value != 1) {
+      for (int64_t l = 0; l < channels.n; ++l) pixel[l] *= value;
     }
   }
 }
@@ -155,21 +207,29 @@ SWATH_ALWAYS_INLINE void copy_row(const ConvProblem& p, const S* row, const Chan
 /// Stages a box of `channels` from x (pointing at channel 0).
 template <class T, class S>
 __attribute__((noinline)) void stage_box(const ConvProblem& p, const S* x,
-                                         const ChannelRange& channels, const InputBox& box,
-                                         const BoxLayout& layout, T* to) {
-  const ConvAxis &d = p.axis[0], &h = p.axis[1];
+                                         const MaskSource<T>& mask, const ChannelRange& channels,
+                                         const InputBox& box, const BoxLayout& layout, T* to) {
+  const ConvAxis &d = p.axis[0], &h = p.axis[1], &w = p.axis[2];
   const bool is_consecutive = p.x_channel_stride == 1 && channels.multiplier == 1;
+  const int64_t low = min_of(max_of(-box.first[2], 0), box.n[2]);
+  const int64_t high = max_of(min_of(w.in - box.first[2], box.n[2]), low);
   if (!is_consecutive && layout.pitch > channels.n) fill_zero(to, d.kernel * layout.plane_pitch);
   for (int64_t k = 0; k < d.kernel; ++k) {
     const int64_t z = padded_index(box.first[0] + k * d.dilation, d.in, p.padding_mode);
     for (int64_t i = 0; i < box.n[1]; ++i) {
       const int64_t y = padded_index(box.first[1] + i, h.in, p.padding_mode);
       T* row = to + k * layout.plane_pitch + i * layout.row_pitch;
-      const S* from = x + z * d.x_stride + y * h.x_stride;
       if (z < 0 || y < 0) {
         fill_zero(row, layout.row_pitch);
-      } else if (is_consecutive) {
+        continue;
+      }
+      const BoxRow<T, S> from{x + z * d.x_stride + y * h.x_stride, mask,
+                              z * d.mask_stride + y * h.mask_stride, low, high};
+      if (is_consecutive) {
         copy_row(p, from, channels, box, layout.pitch, row);
+        if (mask.values != nullptr && high > low) {
+          mask_pixels(p, from, channels, box, layout.pitch, row);
+        }
       } else {
         spread_row(p, from, channels, box, layout.pitch, row);
       }

@@ -106,9 +106,13 @@ struct Worker {
       const int64_t in_row = min_of(line.pitch - col, n - done);
       const int64_t valid = min_of(block.n_cols - col, in_row);
       for (int i = 0; valid > 0 && i < width; ++i) {
-        T* acc = scratch.tile + i * tile_cols + done;
+        const int64_t at = i * tile_cols + done;
+        RunSums<T> sums{align_run(scratch.tile + at, valid, scratch.sums), nullptr};
+        if (p.epilogue.has_gate) {
+          sums.gate = align_run(scratch.gate + at, valid, scratch.sums + kVectors * kLanes<T>);
+        }
         finish_columns<T, S>(p, b, values, block, o + i, block.oy + row, block.ox + col, valid,
-                             align_run(acc, valid), scratch.ratio);
+                             sums, scratch.ratio);
       }
       done += in_row;
       ++row;
@@ -117,18 +121,36 @@ struct Worker {
   }
 
   /// finish works in whole vectors, which would run into the next row's sums: those runs are moved.
-  T* align_run(T* acc, int64_t n) const {
+  static T* align_run(T* acc, int64_t n, T* to) {
     if (n % kLanes<T> == 0) return acc;
-    __builtin_memcpy(scratch.sums, acc, static_cast<size_t>(n) * sizeof(T));
-    return scratch.sums;
+    __builtin_memcpy(to, acc, static_cast<size_t>(n) * sizeof(T));
+    return to;
   }
 
+  /// Columns of one row that count, or all positions of rows that run together.
   void run_line(const Block& block, const BlockInput<T>& in, const Line& line, int64_t o, int width,
                 const RowTile<T>& shared) const {
+    const int64_t oy = block.oy + line.row;
+    const ActiveRows rows = active_rows(p, b, block.n, block.od, oy, 1, 1);
+    for_each_run(rows, block.ox, block.ox + line.n, [&](int64_t begin, int64_t end, bool active) {
+      if (active) {
+        run_tiles(block, in, line, o, width, begin - block.ox, end - block.ox, shared);
+        return;
+      }
+      for (int i = 0; i < width; ++i) {
+        skip_columns<T, S>(p, b, block, o + i, oy, begin, end - begin);
+      }
+    });
+  }
+
+  /// Positions [begin, end) of a line.
+  __attribute__((noinline)) void run_tiles(const Block& block, const BlockInput<T>& in,
+                                           const Line& line, int64_t o, int width, int64_t begin,
+                                           int64_t end, const RowTile<T>& shared) const {
     const ConvAxis &h = p.axis[1], &w = p.axis[2];
     const int64_t channel = block.g * p.out_per_group + o;
     const bool is_direct = finish.is_direct && w.y_stride == 1 && line.n <= line.pitch;
-    const int64_t n_vectors = ceil_div(line.n, kLanes<T>);
+    const int64_t n_vectors = ceil_div(end - begin, kLanes<T>);
     const int64_t n_tiles = ceil_div(n_vectors, kVectors);
     RowTile<T> t = shared;
     t.w = weights + channel * p.in_per_group * p.n_taps();
@@ -146,20 +168,28 @@ struct Worker {
     }
     for (int64_t i = 0; i < n_tiles; ++i) {
       const int64_t v0 = n_vectors * i / n_tiles, v1 = n_vectors * (i + 1) / n_tiles;
-      const int64_t f = v0 * kLanes<T>;
-      const int64_t n = min_of(v1 * kLanes<T>, line.n) - f;
+      const int64_t f = begin + v0 * kLanes<T>;
+      const int64_t n = min_of(begin + v1 * kLanes<T>, end) - f;
       t.x = in.x + line.row * in.out_row_stride + f;
       t.n_cols = is_direct ? n : (v1 - v0) * kLanes<T>;
       t.out = is_direct ? y + f : scratch.tile;
       if (!is_direct) t.out_channel_stride = t.n_cols;
-      run_tile(p, chunks, pick_tile<T>(width, v1 - v0), width, v1 - v0, 1, t, scratch.sums);
+      auto* tile_fn = pick_tile<T>(width, v1 - v0);
+      run_tile(p, chunks, tile_fn, width, v1 - v0, 1, t, scratch.sums);
+      if (p.epilogue.has_gate) {
+        RowTile<T> gate = t;
+        gate.w += n_packed(p);
+        gate.out = scratch.gate;
+        run_tile(p, chunks, tile_fn, width, v1 - v0, 1, gate, scratch.sums);
+      }
       if (!is_direct) finish_tile(block, line, o, width, f, n, t.n_cols);
     }
   }
 
   void run_block(const Block& block) const {
+    if (skip_block<T, S>(p, b, block)) return;
     const BlockInput<T> in = open_block<T, S>(p, b, block, p.axis[1].kernel, scratch);
-    const bool joins = s.joins_rows && block.n_rows > 1 && (in.is_staged || can_join(in, block));
+    const bool joins = s.joins_rows && !p.mask.is_present && block.n_rows > 1 && (in.is_staged || can_join(in, block));
     for (int64_t o = 0; o < p.out_per_group;) {
       const int width = block_width(p.out_per_group - o, kWidth);
       RowTile<T> t =
@@ -200,7 +230,7 @@ size_t scratch_bytes(const void* problem) noexcept {
   const ConvProblem& p = as_conv(problem);
   const Schedule s = make_schedule<T>(p);
   Scratch<T> unused;
-  return lay_out(p, p.axis[1].kernel, kWidth * kVectors, s.staged, nullptr, unused);
+  return lay_out(p, p.axis[1].kernel, kWidth * kVectors, s.grid.cols, s.staged, nullptr, unused);
 }
 
 template <class T>
@@ -216,12 +246,13 @@ void run(const void* problem, const Buffers& b, const void* packed, void* memory
   Worker<T, S> worker{p,
                       b,
                       static_cast<const T*>(packed),
-                      packed_values<T>(p, packed),
+                      static_cast<const T*>(packed) + n_row_weights(p),
                       make_schedule<T>(p),
                       plan_chunks(p),
                       tile_finish<T, S>(p),
                       {}};
-  lay_out(p, p.axis[1].kernel, kWidth * kVectors, worker.s.staged, memory, worker.scratch);
+  lay_out(p, p.axis[1].kernel, kWidth * kVectors, worker.s.grid.cols, worker.s.staged, memory,
+          worker.scratch);
   for (int64_t i = begin; i < end; ++i) {
     worker.run_block(worker.s.grid.at(p, i));
   }

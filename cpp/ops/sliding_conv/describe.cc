@@ -28,20 +28,6 @@ bool can_merge(const ConvAxis& outer, const ConvAxis& inner) {
          outer.mask_stride == inner.in * inner.mask_stride;
 }
 
-/// Merges and reorders axes (see ConvAxis).
-void canonicalize_axes(ConvProblem& problem) {
-  ConvAxis* axis = problem.axis;
-  for (int i = 2; i > 0; --i) {
-    if (!can_merge(axis[i - 1], axis[i])) continue;
-    axis[i].in = axis[i].out = axis[i - 1].in * axis[i].in;
-    for (int j = i - 1; j > 0; --j) axis[j] = axis[j - 1];
-    axis[0] = ConvAxis{};
-    if (i < 2) break;
-    ++i;  // the merged axis may merge with its next outer one
-  }
-  std::stable_partition(axis, axis + 3, is_trivial);
-}
-
 }  // namespace
 
 void check_same_kind(const CallSite& site, const TensorDesc& x, const TensorDesc& other,
@@ -81,6 +67,19 @@ void set_readable_span(const TensorDesc& x, ConvProblem& problem) {
     (reach < 0 ? problem.x_low : problem.x_high) += reach;
   }
   ++problem.x_high;
+}
+
+void canonicalize_axes(ConvProblem& problem) {
+  ConvAxis* axis = problem.axis;
+  for (int i = 2; i > 0; --i) {
+    if (!can_merge(axis[i - 1], axis[i])) continue;
+    axis[i].in = axis[i].out = axis[i - 1].in * axis[i].in;
+    for (int j = i - 1; j > 0; --j) axis[j] = axis[j - 1];
+    axis[0] = ConvAxis{};
+    if (i < 2) break;
+    ++i;  // the merged axis may merge with its next outer one
+  }
+  std::stable_partition(axis, axis + 3, is_trivial);
 }
 
 void add_conv_step(PlanImpl& plan, ConvProblem problem, const std::string& op) {

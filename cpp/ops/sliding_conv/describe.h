@@ -24,6 +24,9 @@ void describe_channel_arrays(const CallSite& site, const TensorDesc& x, int64_t 
 /// Sets x_low and x_high from the whole array's strides.
 void set_readable_span(const TensorDesc& x, ConvProblem& problem);
 
+/// Merges and reorders axes (see ConvAxis); again does nothing more.
+void canonicalize_axes(ConvProblem& problem);
+
 /// Appends the step that solves `problem` with the best kernel. Its axes are still in order of x's.
 void add_conv_step(PlanImpl& plan, ConvProblem problem, const std::string& op);
 

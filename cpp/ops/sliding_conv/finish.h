@@ -25,6 +25,18 @@ SWATH_ALWAYS_INLINE void convert_values(const void* from, int64_t offset, int64_
   for (int64_t i = 0; i < n; ++i) to[i] = to_acc(values[i * stride]);
 }
 
+/// The half of a gated problem that makes the gates.
+SWATH_ALWAYS_INLINE ConvProblem gate_half(const ConvProblem& p) {
+  ConvProblem gate = p;
+  const int64_t n = p.epilogue.gate_channels;
+  gate.w_offset += n * p.w_out_stride;
+  gate.epilogue.bias_offset += n * p.epilogue.bias_stride;
+  gate.epilogue.scale_offset += n * p.epilogue.scale_stride;
+  gate.epilogue.shift_offset += n * p.epilogue.shift_stride;
+  return gate;
+}
+SWATH_ALWAYS_INLINE int64_t n_halves(const ConvProblem& p) { return p.epilogue.has_gate ? 2 : 1; }
+
 /// bias, scale and shift as 3 n_out values of T.
 template <class S, class T>
 SWATH_ALWAYS_INLINE void pack_values(const ConvProblem& p, const Buffers& b, T* to) {
@@ -43,6 +55,17 @@ SWATH_ALWAYS_INLINE ChannelValues<T> channel_values(const ConvProblem& p, const 
           e.has_shift ? packed + 2 * n : nullptr};
 }
 
+/// The values from output channel `channel` on.
+template <class T>
+SWATH_ALWAYS_INLINE ChannelValues<T> values_from(const ConvProblem& p, const T* packed,
+                                                 int64_t channel) {
+  ChannelValues<T> v = channel_values(p, packed);
+  if (v.bias != nullptr) v.bias += channel;
+  if (v.scale != nullptr) v.scale += channel;
+  if (v.shift != nullptr) v.shift += channel;
+  return v;
+}
+
 /// Values for a run: one for all lanes (step 0) or one per lane (step 1; readable in whole vectors
 /// is not required, the last one is read masked).
 template <class T, bool kPerLane>
@@ -54,6 +77,13 @@ SWATH_ALWAYS_INLINE Vec<T> value_at(const T* values, int64_t i, int64_t n) {
   }
 }
 
+/// Sums of a run, and those of its gates or null.
+template <class T>
+struct RunSums {
+  T* acc;
+  T* gate;
+};
+
 /// One run of n sums at acc (room for whole vectors).
 template <class T, class S>
 struct Run {
@@ -64,8 +94,12 @@ struct Run {
   const S* residual;
   int64_t residual_stride;
   ChannelValues<T> values;  // at the run's first channel
-  const T* ratio;           // partial padding: one factor per element of the run, or null
-  T outer_ratio;            // and one for all of it
+  const T* ratio = nullptr;  // factor of the sum per element of the run, or null
+  T outer_ratio{1};          // and one for all of it
+  const T* keep = nullptr;   // factor of sum + bias per element, or null
+  T outer_keep{1};
+  T* gate = nullptr;  // the second sums, room for whole vectors
+  ChannelValues<T> gate_values{};
 };
 
 template <class T, class S>
@@ -95,41 +129,81 @@ SWATH_ALWAYS_INLINE void write_run(const Run<T, S>& r) {
   for (int64_t i = 0; i < r.n; ++i) r.y[i * r.y_stride] = from_acc<S>(r.acc[i]);
 }
 
-/// y = y ratio + bias; where no tap was inside (ratio 0) neither the sum nor the bias counts.
+SWATH_ALWAYS_INLINE bool has_ratio(const ConvProblem& p) {
+  return p.padding_mode == PaddingMode::partial || p.mask.has_ratio;
+}
+
+/// acc = (acc ratio + bias) keep. Where no tap was inside or valid (ratio 0) neither the sum nor the
+/// bias counts; where the mask drops the output (keep 0) not even a NaN does.
 template <class T, bool kPerLane, class S>
-SWATH_ALWAYS_INLINE void apply_ratio(const Run<T, S>& r) {
+SWATH_ALWAYS_INLINE void apply_factors(const ConvProblem& p, const Run<T, S>& r, T* acc,
+                                       const T* bias) {
+  const bool is_scaled = has_ratio(p);
   for (int64_t i = 0; i < r.n; i += kLanes<T>) {
-    Vec<T> ratio = set1<T>(r.outer_ratio);
+    Vec<T> v = load(acc + i), ratio = set1<T>(r.outer_ratio);
     if (r.ratio != nullptr) ratio = ratio * value_at<T, true>(r.ratio, i, r.n);
-    Vec<T> v = load(r.acc + i) * ratio;
-    if (r.values.bias != nullptr) v = v + value_at<T, kPerLane>(r.values.bias, i, r.n);
-    store(r.acc + i, select(ratio == zero<T>(), zero<T>(), v));
+    if (is_scaled) v = v * ratio;
+    if (bias != nullptr) v = v + value_at<T, kPerLane>(bias, i, r.n);
+    if (is_scaled) v = select(ratio == zero<T>(), zero<T>(), v);
+    if (p.mask.has_keep) {
+      Vec<T> keep = set1<T>(r.outer_keep);
+      if (r.keep != nullptr) keep = value_at<T, true>(r.keep, i, r.n);
+      v = select(keep == zero<T>(), zero<T>(), v * keep);
+    }
+    store(acc + i, v);
   }
 }
 
 template <class T, bool kPerLane, class S>
-SWATH_ALWAYS_INLINE void apply_values(const Run<T, S>& r, bool has_ratio) {
-  const T* bias = has_ratio ? nullptr : r.values.bias;
-  if (bias == nullptr && r.values.scale == nullptr && r.values.shift == nullptr) return;
+SWATH_ALWAYS_INLINE void apply_values(const Run<T, S>& r, T* acc, const T* bias,
+                                      const ChannelValues<T>& values) {
+  if (bias == nullptr && values.scale == nullptr && values.shift == nullptr) return;
   for (int64_t i = 0; i < r.n; i += kLanes<T>) {
-    Vec<T> v = load(r.acc + i);
+    Vec<T> v = load(acc + i);
     if (bias != nullptr) v = v + value_at<T, kPerLane>(bias, i, r.n);
-    if (r.values.scale != nullptr) v = v * value_at<T, kPerLane>(r.values.scale, i, r.n);
-    if (r.values.shift != nullptr) v = v + value_at<T, kPerLane>(r.values.shift, i, r.n);
-    store(r.acc + i, v);
+    if (values.scale != nullptr) v = v * value_at<T, kPerLane>(values.scale, i, r.n);
+    if (values.shift != nullptr) v = v + value_at<T, kPerLane>(values.shift, i, r.n);
+    store(acc + i, v);
+  }
+}
+
+/// From sums to the activation's argument.
+template <bool kPerLane, class T, class S>
+SWATH_ALWAYS_INLINE void apply_channel_values(const ConvProblem& p, const Run<T, S>& r, T* acc,
+                                              const ChannelValues<T>& values) {
+  const bool by_position = has_ratio(p) || p.mask.has_keep;
+  if (by_position) apply_factors<T, kPerLane>(p, r, acc, values.bias);
+  apply_values<T, kPerLane>(r, acc, by_position ? nullptr : values.bias, values);
+}
+
+template <class T, class S>
+SWATH_ALWAYS_INLINE void multiply_gate(const ConvProblem& p, const Run<T, S>& r) {
+  activate(r.gate, r.n, p.epilogue.gate, p.epilogue.gate_value);
+  for (int64_t i = 0; i < r.n; i += kLanes<T>) {
+    store(r.acc + i, load(r.acc + i) * load(r.gate + i));
   }
 }
 
 template <bool kPerLane, class T, class S>
 SWATH_ALWAYS_INLINE void finish_run(const ConvProblem& p, const Run<T, S>& r) {
   const ConvEpilogue& e = p.epilogue;
-  const bool has_ratio = p.padding_mode == PaddingMode::partial;
-  if (has_ratio) apply_ratio<T, kPerLane>(r);
-  apply_values<T, kPerLane>(r, has_ratio);
+  apply_channel_values<kPerLane>(p, r, r.acc, r.values);
   if (e.has_residual && e.residual_first) add_residual(r);
   activate(r.acc, r.n, e.activation, e.activation_value);
+  if (e.has_gate) {
+    apply_channel_values<kPerLane>(p, r, r.gate, r.gate_values);
+    multiply_gate(p, r);
+  }
   if (e.has_residual && !e.residual_first) add_residual(r);
   write_run(r);
+}
+
+/// What masked outputs that are not computed hold.
+template <class T, class S>
+SWATH_ALWAYS_INLINE S skipped_value(const ConvProblem& p) {
+  T value[kLanes<T>] = {};
+  activate(value, 1, p.epilogue.activation, p.epilogue.activation_value);
+  return from_acc<S>(value[0]);
 }
 
 /// Partial padding's factor of one axis at output i: taps / taps inside, 0 if none is.
@@ -150,8 +224,8 @@ template <class T, class S>
 SWATH_ALWAYS_INLINE TileFinish tile_finish(const ConvProblem& p) {
   const ConvEpilogue& e = p.epilogue;
   const bool is_clamp = e.activation == Activation::relu || e.activation == Activation::relu6;
-  const bool is_simple = sizeof(T) == sizeof(S) && p.padding_mode != PaddingMode::partial &&
-                         !e.has_scale && !e.has_shift && !e.has_residual &&
+  const bool is_simple = sizeof(T) == sizeof(S) && !has_ratio(p) && !p.mask.has_keep &&
+                         !e.has_gate && !e.has_scale && !e.has_shift && !e.has_residual &&
                          (is_clamp || e.activation == Activation::none);
   const double high = e.activation == Activation::relu6 ? 6.0 : __builtin_huge_val();
   return {is_simple, is_clamp, 0.0, high};

@@ -50,8 +50,6 @@ void add_sliding_conv(PlanImpl& plan, const ConvCall& call, const Operand& y, bo
   }
 }
 
-namespace {
-
 Plan plan_conv(const ConvArrays& arrays, const SlidingConvParams& params, const ConvGate* gate,
                const PlanOptions& options) {
   const ConvCall call = describe_conv(arrays, params, gate);
@@ -66,19 +64,10 @@ Plan plan_conv(const ConvArrays& arrays, const SlidingConvParams& params, const 
   return Plan(std::move(plan));
 }
 
-}  // namespace
-
 Plan plan_sliding_conv(const TensorDesc& x, const TensorDesc& weight, const TensorDesc* bias,
                        const TensorDesc* scale, const TensorDesc* shift, const TensorDesc* residual,
                        const SlidingConvParams& params, const PlanOptions& options) {
   return plan_conv(conv_inputs(x, weight, bias, scale, shift, residual), params, nullptr, options);
-}
-
-Plan plan_gated_conv(const TensorDesc& x, const TensorDesc& weight, const TensorDesc* bias,
-                     const TensorDesc* scale, const TensorDesc* shift, const TensorDesc* residual,
-                     const GatedConvParams& params, const PlanOptions& options) {
-  return plan_conv(conv_inputs(x, weight, bias, scale, shift, residual), params.conv, &params.gate,
-                   options);
 }
 
 }  // namespace swath

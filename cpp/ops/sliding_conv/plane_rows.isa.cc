@@ -128,20 +128,40 @@ struct Worker {
     return t;
   }
 
-  /// Rows first, first + spacing, ... of the block for channel o, all columns: tiles of n_rows, of
-  /// which `valid` are stored. y points at the block's first output if the tiles write it
-  /// themselves.
+  /// Rows first, first + spacing, ... of the block for channel o, all columns that count: tiles of
+  /// n_rows, of which `valid` are stored. y points at the block's first output if the tiles write
+  /// it themselves.
   void run_rows(const Block& block, const BlockInput<T>& in, int64_t o, int64_t first, int n_rows,
                 int valid, RowTile<T>& t, T* y) const {
-    const int64_t n_vectors = ceil_div(block.n_cols, kLanes<T>);
+    const ActiveRows rows =
+        active_rows(p, b, block.n, block.od, block.oy + first, valid, s.spacing);
+    for_each_run(rows, block.ox, block.ox + block.n_cols,
+                 [&](int64_t begin, int64_t end, bool active) {
+                   if (active) {
+                     run_tiles(block, in, o, first, n_rows, valid, begin - block.ox, end - block.ox,
+                               t, y);
+                     return;
+                   }
+                   for (int j = 0; j < valid; ++j) {
+                     skip_columns<T, S>(p, b, block, o, block.oy + first + j * s.spacing, begin,
+                                        end - begin);
+                   }
+                 });
+  }
+
+  /// Columns [begin, end) of run_rows.
+  __attribute__((noinline)) void run_tiles(const Block& block, const BlockInput<T>& in, int64_t o,
+                                           int64_t first, int n_rows, int valid, int64_t begin,
+                                           int64_t end, RowTile<T>& t, T* y) const {
+    const int64_t n_vectors = ceil_div(end - begin, kLanes<T>);
     const int64_t most = n_rows == 1 ? kLineVectors : kTileVectors;
     const int64_t n_tiles = n_vectors <= most ? 1 : ceil_div(n_vectors, most);
     t.n_rows = valid;
     for (int64_t i = 0; i < n_tiles; ++i) {
       const int64_t v0 = n_tiles == 1 ? 0 : n_vectors * i / n_tiles;
       const int64_t v1 = n_tiles == 1 ? n_vectors : n_vectors * (i + 1) / n_tiles;
-      const int64_t ox = v0 * kLanes<T>;
-      const int64_t n = min_of(v1 * kLanes<T>, block.n_cols) - ox;
+      const int64_t ox = begin + v0 * kLanes<T>;
+      const int64_t n = min_of(begin + v1 * kLanes<T>, end) - ox;
       t.x = in.x + first * in.out_row_stride + ox;
       if (y != nullptr) {
         t.out = y + first * p.axis[1].y_stride + ox;
@@ -150,11 +170,20 @@ struct Worker {
         t.out = scratch.tile;
         t.out_row_stride = t.n_cols = (v1 - v0) * kLanes<T>;
       }
-      run_tile(p, chunks, pick_tile<T>(n_rows, v1 - v0), 1, v1 - v0, n_rows, t, scratch.sums);
+      auto* tile_fn = pick_tile<T>(n_rows, v1 - v0);
+      run_tile(p, chunks, tile_fn, 1, v1 - v0, n_rows, t, scratch.sums);
       if (y != nullptr) continue;
+      if (p.epilogue.has_gate) {
+        RowTile<T> gate = t;
+        gate.w += n_packed(p);
+        gate.out = scratch.gate;
+        run_tile(p, chunks, tile_fn, 1, v1 - v0, n_rows, gate, scratch.sums);
+      }
       for (int j = 0; j < valid; ++j) {
+        const int64_t at = j * t.out_row_stride;
         finish_columns<T, S>(p, b, values, block, o, block.oy + first + j * s.spacing,
-                             block.ox + ox, n, scratch.tile + j * t.out_row_stride, scratch.ratio);
+                             block.ox + ox, n, {scratch.tile + at, scratch.gate + at},
+                             scratch.ratio);
       }
     }
   }
@@ -179,7 +208,7 @@ struct Worker {
     const InputBox box = input_box(p, block);
     const bool rows_inside = box.first[0] >= 0 && box.first[0] + box.n[0] <= d.in &&
                              box.first[1] >= 0 && box.first[1] + box.n[1] <= h.in;
-    return sizeof(T) == sizeof(S) && w.x_stride == 1 && w.stride == 1 && rows_inside;
+    return !p.mask.is_present && sizeof(T) == sizeof(S) && w.x_stride == 1 && w.stride == 1 && rows_inside;
   }
 
   void run_part(const Block& block, int64_t begin, int64_t end) const {
@@ -191,6 +220,7 @@ struct Worker {
   }
 
   void run_whole(const Block& block) const {
+    if (skip_block<T, S>(p, b, block)) return;
     const BlockInput<T> in = open_block<T, S>(p, b, block, s.n_tap_rows, scratch);
     const bool is_direct = finish.is_direct && p.axis[2].y_stride == 1;
     for (int64_t o = 0; o < p.out_per_group; ++o) {
@@ -245,7 +275,7 @@ size_t scratch_bytes(const void* problem) noexcept {
   const ConvProblem& p = as_conv(problem);
   const Schedule s = make_schedule<T>(p);
   Scratch<T> unused;
-  return lay_out(p, s.n_tap_rows, kTileRows * kLineVectors, s.staged, nullptr, unused);
+  return lay_out(p, s.n_tap_rows, kTileRows * kLineVectors, s.grid.cols, s.staged, nullptr, unused);
 }
 
 template <class T>
@@ -261,14 +291,14 @@ void run(const void* problem, const Buffers& b, const void* packed, void* memory
   Worker<T, S> worker{p,
                       b,
                       static_cast<const T*>(packed),
-                      packed_values<T>(p, packed),
+                      static_cast<const T*>(packed) + n_row_weights(p),
                       make_schedule<T>(p),
                       plan_chunks(p),
                       tile_finish<T, S>(p),
                       {},
                       {}};
-  lay_out(p, worker.s.n_tap_rows, kTileRows * kLineVectors, worker.s.staged, memory,
-          worker.scratch);
+  lay_out(p, worker.s.n_tap_rows, kTileRows * kLineVectors, worker.s.grid.cols,
+          worker.s.staged, memory, worker.scratch);
   worker.tile =
       make_tile<T>(p, worker.s.n_tap_rows, worker.scratch.row_offset, worker.scratch.col_offset, 1);
   worker.tile.n_rows_apart = worker.s.rows_apart;

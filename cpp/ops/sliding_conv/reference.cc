@@ -51,8 +51,30 @@ struct Element {
     return static_cast<double>(static_cast<const T*>(base)[offset]);
   }
 
+  /// Factor of the mask for channel c (over all groups) at an input position; 1 without a mask.
+  double mask_at(int64_t c, const int64_t* index) const {
+    const ConvMask& m = p.mask;
+    if (!m.is_present) return 1;
+    int64_t i = m.offset + n * m.batch_stride + c * m.channel_stride;
+    for (int axis = 0; axis < 3; ++axis) i += index[axis] * p.axis[axis].mask_stride;
+    const void* values = b.read(m.values);
+    switch (m.dtype) {
+      case DType::f64:
+        return static_cast<const double*>(values)[i];
+      case DType::f32:
+        return static_cast<const float*>(values)[i];
+      case DType::f16:
+        return static_cast<double>(static_cast<const Eigen::half*>(values)[i]);
+      case DType::bf16:
+        return static_cast<double>(static_cast<const Eigen::bfloat16*>(values)[i]);
+      default:
+        return static_cast<const uint8_t*>(values)[i];
+    }
+  }
+
   /// In blocks of 512 terms: for f64 data a longer sequential sum misses the sqrt(terms) tolerance.
-  double sum() const {
+  /// `w_shift`: how much further on the weights are (gates).
+  double sum(int64_t w_shift) const {
     const void* x = b.read(p.x);
     double total = 0, block = 0;
     int64_t n_terms = 0;
@@ -60,10 +82,11 @@ struct Element {
       const int64_t x_base =
           p.x_offset + n * p.x_batch_stride + (g * p.in_per_group + c) * p.x_channel_stride;
       const int64_t w_base =
-          p.w_offset + g * p.w_group_stride + o * p.w_out_stride + c * p.w_in_stride;
+          p.w_offset + w_shift + g * p.w_group_stride + o * p.w_out_stride + c * p.w_in_stride;
       for (int64_t t = 0; t < p.n_taps(); ++t) {
         int64_t rest = t, x_at = x_base, w_at = w_base;
         bool is_zero = false;
+        int64_t indices[3] = {};
         for (int i = 2; i >= 0; --i) {
           const ConvAxis& a = p.axis[i];
           const int64_t tap = rest % a.kernel;
@@ -71,10 +94,12 @@ struct Element {
           const int64_t index =
               padded_index(a.first_input(at[i]) + tap * a.dilation, a.in, p.padding_mode);
           is_zero |= index < 0;
+          indices[i] = index;
           x_at += index * a.x_stride;
           w_at += tap * a.w_stride;
         }
-        if (!is_zero) block += value(x, x_at) * value(b.read(p.w), w_at);
+        const double m = is_zero ? 0 : mask_at(g * p.in_per_group + c, indices);
+        if (m != 0) block += m * value(x, x_at) * value(b.read(p.w), w_at);
         if (++n_terms % 512 == 0) {
           total += block;
           block = 0;
@@ -84,21 +109,43 @@ struct Element {
     return total + block;
   }
 
-  double finish(double y) const {
+  /// The mask's factor of one plane at this position.
+  double factor(const ArrayRef& plane) const {
+    const int64_t row = ((p.mask.is_shared ? 0 : n) * p.axis[0].out + at[0]) * p.axis[1].out + at[1];
+    const int64_t i = row * p.axis[2].out + at[2];
+    const void* values = b.read(plane);
+    return sizeof(T) == 8 ? static_cast<const double*>(values)[i]
+                          : static_cast<const float*>(values)[i];
+  }
+
+  /// From a sum to the activation's argument; `shift` tells the channel's gate from its feature.
+  double scale_and_shift(double y, int64_t shift) const {
     const ConvEpilogue& e = p.epilogue;
-    const int64_t channel = g * p.out_per_group + o;
-    double ratio = 1;
+    const int64_t channel = g * p.out_per_group + o + shift;
+    double ratio = p.mask.has_ratio ? factor(p.mask.ratio) : 1;
     if (p.padding_mode == PaddingMode::partial) {
       for (int i = 0; i < 3; ++i) {
         const int64_t inside = taps_inside(p.axis[i], at[i]);
         ratio *= inside == 0 ? 0 : static_cast<double>(p.axis[i].kernel) / inside;
       }
-      y = ratio == 0 ? 0 : y * ratio;
     }
-    if (e.has_bias && ratio != 0)
+    if (ratio != 1) y = ratio == 0 ? 0 : y * ratio;
+    if (e.has_bias && ratio != 0) {
       y += value(b.read(e.bias), e.bias_offset + channel * e.bias_stride);
+    }
+    if (p.mask.has_keep) {
+      const double keep = factor(p.mask.keep);
+      y = keep == 0 ? 0 : y * keep;
+    }
     if (e.has_scale) y *= value(b.read(e.scale), e.scale_offset + channel * e.scale_stride);
     if (e.has_shift) y += value(b.read(e.shift), e.shift_offset + channel * e.shift_stride);
+    return y;
+  }
+
+  double finish() const {
+    const ConvEpilogue& e = p.epilogue;
+    const int64_t channel = g * p.out_per_group + o;
+    double y = scale_and_shift(sum(0), 0);
     double residual = 0;
     if (e.has_residual) {
       int64_t r =
@@ -108,13 +155,17 @@ struct Element {
     }
     if (e.residual_first) return activate(y + residual, e.activation, e.activation_value);
     y = activate(y, e.activation, e.activation_value);
+    if (e.has_gate) {
+      const double gate = scale_and_shift(sum(e.gate_channels * p.w_out_stride), e.gate_channels);
+      y *= activate(gate, e.gate, e.gate_value);
+    }
     return e.has_residual ? y + residual : y;
   }
 
   void write() const {
     int64_t y = p.y_offset + n * p.y_batch_stride + (g * p.out_per_group + o) * p.y_channel_stride;
     for (int i = 0; i < 3; ++i) y += at[i] * p.axis[i].y_stride;
-    static_cast<T*>(b.write(p.y))[y] = static_cast<T>(finish(sum()));
+    static_cast<T*>(b.write(p.y))[y] = static_cast<T>(finish());
   }
 };
 

@@ -82,7 +82,7 @@ struct BlockInput {
 template <class T, class S>
 SWATH_ALWAYS_INLINE bool can_read_x(const ConvProblem& p, const Block& b, const InputBox& box) {
   const ConvAxis &d = p.axis[0], &h = p.axis[1], &w = p.axis[2];
-  if (sizeof(T) != sizeof(S) || w.x_stride != 1 || w.stride != 1 || !is_inside(p, box))
+  if (p.mask.is_present || sizeof(T) != sizeof(S) || w.x_stride != 1 || w.stride != 1 || !is_inside(p, box))
     return false;
   const int64_t c = b.g * p.in_per_group + p.in_per_group - 1;
   const int64_t last = p.x_offset + b.n * p.x_batch_stride +
@@ -99,8 +99,10 @@ struct Scratch {
   int64_t* row_offset;
   int64_t* col_offset;
   T* sums;   // of earlier chunks
-  T* tile;   // of a tile that does not write y itself
-  T* ratio;  // partial padding's factors of one run
+  T* tile;       // of a tile that does not write y itself
+  T* gate;       // and of its gates
+  T* ratio;      // partial padding's factors of one run
+  T* mask_line;  // converted values of a mask
   T* staged;
 };
 
@@ -108,19 +110,28 @@ struct Scratch {
 /// only.
 template <class T>
 SWATH_ALWAYS_INLINE size_t lay_out(const ConvProblem& p, int64_t n_tap_rows, int64_t tile_vectors,
-                                   int64_t n_staged, void* memory, Scratch<T>& to) {
-  const int64_t bytes[6] = {p.axis[0].kernel * n_tap_rows * 8, p.axis[2].kernel * 8,
-                            tile_vectors * kVecBytes,          tile_vectors * kVecBytes,
-                            tile_vectors * kVecBytes,          n_staged * int64_t{sizeof(T)}};
-  void* parts[6];
+                                   int64_t n_cols, int64_t n_staged, void* memory, Scratch<T>& to) {
+  constexpr int kParts = 8;
+  const int64_t tile = tile_vectors * kVecBytes, item = sizeof(T);
+  const int64_t mask_line = p.mask.is_present ? inputs_seen(p.axis[2], n_cols) : 0;
+  const int64_t bytes[kParts] = {p.axis[0].kernel * n_tap_rows * 8,
+                                 p.axis[2].kernel * 8,
+                                 tile,
+                                 tile,
+                                 p.epilogue.has_gate ? tile : 0,
+                                 tile,
+                                 mask_line * item,
+                                 n_staged * item};
+  void* parts[kParts];
   int64_t total = 0;
-  for (int i = 0; i < 6; ++i) {
+  for (int i = 0; i < kParts; ++i) {
     parts[i] = static_cast<char*>(memory) + total;
     total += round_up(bytes[i], 64);
   }
   to = {static_cast<int64_t*>(parts[0]), static_cast<int64_t*>(parts[1]),
         static_cast<T*>(parts[2]),       static_cast<T*>(parts[3]),
-        static_cast<T*>(parts[4]),       static_cast<T*>(parts[5])};
+        static_cast<T*>(parts[4]),       static_cast<T*>(parts[5]),
+        static_cast<T*>(parts[6]),       static_cast<T*>(parts[7])};
   return static_cast<size_t>(total);
 }
 
@@ -133,8 +144,7 @@ SWATH_ALWAYS_INLINE int block_width(int64_t left, int widest) {
 }
 
 template <class T, class S>
-SWATH_ALWAYS_INLINE void pack_row_weights(const ConvProblem& p, const Buffers& b, int widest,
-                                          T* to) {
+SWATH_ALWAYS_INLINE void pack_row_half(const ConvProblem& p, const Buffers& b, int widest, T* to) {
   const ConvAxis &d = p.axis[0], &h = p.axis[1], &w = p.axis[2];
   for (int64_t g = 0; g < p.n_groups; ++g) {
     for (int64_t o = 0; o < p.out_per_group;) {
@@ -158,9 +168,20 @@ SWATH_ALWAYS_INLINE void pack_row_weights(const ConvProblem& p, const Buffers& b
   pack_values<S>(p, b, to);
 }
 
-template <class T>
-SWATH_ALWAYS_INLINE const T* packed_values(const ConvProblem& p, const void* packed) {
-  return static_cast<const T*>(packed) + p.n_out_channels() * p.in_per_group * p.n_taps();
+SWATH_ALWAYS_INLINE int64_t n_row_weights(const ConvProblem& p) {
+  return p.n_out_channels() * p.in_per_group * p.n_taps();
+}
+/// Values of one half: weights, then bias, scale and shift.
+SWATH_ALWAYS_INLINE int64_t n_packed(const ConvProblem& p) {
+  return n_row_weights(p) + 3 * p.n_out_channels();
+}
+
+/// One half after the other.
+template <class T, class S>
+SWATH_ALWAYS_INLINE void pack_row_weights(const ConvProblem& p, const Buffers& b, int widest,
+                                          T* to) {
+  pack_row_half<T, S>(p, b, widest, to);
+  if (p.epilogue.has_gate) pack_row_half<T, S>(gate_half(p), b, widest, to + n_packed(p));
 }
 
 /// Reads the block in place or stages it, and fills the tables of tap offsets: entry (plane, i) of
@@ -194,7 +215,9 @@ SWATH_ALWAYS_INLINE BlockInput<T> open_block(const ConvProblem& p, const Buffers
     scratch.col_offset[i] = layout.col(i * w.dilation);
   }
   const S* x_end = x_base<S>(p, b) + p.x_high;
-  stage_rows<T, S>(p, x, x_end, p.in_per_group, box, layout, scratch.staged);
+  const MaskSource<T> mask =
+      mask_source(p, b, block.n, block.g * p.in_per_group, scratch.mask_line);
+  stage_rows<T, S>(p, x, x_end, mask, p.in_per_group, box, layout, scratch.staged);
   fill_zero(scratch.staged + p.in_per_group * layout.channel_pitch, kLanes<T>);
   return {scratch.staged, layout.channel_pitch, layout.row_pitch, true};
 }
@@ -254,21 +277,58 @@ SWATH_ALWAYS_INLINE RowTile<T> make_tile(const ConvProblem& p, int64_t n_tap_row
   return t;
 }
 
-/// Finishes n sums at acc: channel o, output row (od, oy), columns from ox.
+template <class S>
+SWATH_ALWAYS_INLINE S* output_at(const ConvProblem& p, const Buffers& b, const Block& block,
+                                 int64_t o, int64_t oy, int64_t ox) {
+  const ConvAxis &d = p.axis[0], &h = p.axis[1], &w = p.axis[2];
+  return static_cast<S*>(b.write(p.y)) + p.y_offset + block.n * p.y_batch_stride +
+         (block.g * p.out_per_group + o) * p.y_channel_stride + block.od * d.y_stride +
+         oy * h.y_stride + ox * w.y_stride;
+}
+
+/// Writes n columns that a mask leaves out.
+template <class T, class S>
+__attribute__((noinline)) void skip_columns(const ConvProblem& p, const Buffers& b,
+                                            const Block& block, int64_t o, int64_t oy, int64_t ox,
+                                            int64_t n) {
+  const S value = skipped_value<T, S>(p);
+  S* y = output_at<S>(p, b, block, o, oy, ox);
+  for (int64_t i = 0; i < n; ++i) y[i * p.axis[2].y_stride] = value;
+}
+
+/// Whether a mask leaves out the whole block, which is then written.
+template <class T, class S>
+SWATH_ALWAYS_INLINE bool skip_block(const ConvProblem& p, const Buffers& b, const Block& block) {
+  const ActiveRows rows = active_rows(p, b, block.n, block.od, block.oy, block.n_rows, 1);
+  if (has_active(rows, block.ox, block.ox + block.n_cols)) return false;
+  for (int64_t o = 0; o < p.out_per_group; ++o) {
+    for (int64_t row = 0; row < block.n_rows; ++row) {
+      skip_columns<T, S>(p, b, block, o, block.oy + row, block.ox, block.n_cols);
+    }
+  }
+  return true;
+}
+
+/// Finishes n sums: channel o, output row (od, oy), columns from ox.
 template <class T, class S>
 __attribute__((noinline)) void finish_columns(const ConvProblem& p, const Buffers& b,
                                               const T* values, const Block& block, int64_t o,
-                                              int64_t oy, int64_t ox, int64_t n, T* acc, T* ratio) {
+                                              int64_t oy, int64_t ox, int64_t n,
+                                              const RunSums<T>& sums, T* ratio) {
   const ConvAxis &d = p.axis[0], &h = p.axis[1], &w = p.axis[2];
   const int64_t channel = block.g * p.out_per_group + o;
   const ConvEpilogue& e = p.epilogue;
-  ChannelValues<T> v = channel_values(p, values);
-  if (v.bias != nullptr) v.bias += channel;
-  if (v.scale != nullptr) v.scale += channel;
-  if (v.shift != nullptr) v.shift += channel;
-  Run<T, S> run{acc, n, nullptr, w.y_stride, nullptr, w.residual_stride, v, nullptr, T{1}};
-  run.y = static_cast<S*>(b.write(p.y)) + p.y_offset + block.n * p.y_batch_stride +
-          channel * p.y_channel_stride + block.od * d.y_stride + oy * h.y_stride + ox * w.y_stride;
+  Run<T, S> run{};
+  run.acc = sums.acc;
+  run.n = n;
+  run.y = output_at<S>(p, b, block, o, oy, ox);
+  run.y_stride = w.y_stride;
+  run.residual_stride = w.residual_stride;
+  run.values = values_from(p, values, channel);
+  if (e.has_gate) {
+    run.gate = sums.gate;
+    run.gate_values = values_from(p, values + n_packed(p), channel);
+  }
   if (e.has_residual) {
     run.residual = static_cast<const S*>(b.read(e.residual)) + e.residual_offset +
                    block.n * e.residual_batch_stride + channel * e.residual_channel_stride +
@@ -279,13 +339,18 @@ __attribute__((noinline)) void finish_columns(const ConvProblem& p, const Buffer
     for (int64_t i = 0; i < n; ++i) ratio[i] = axis_ratio<T>(w, ox + i);
     run.ratio = ratio;
   }
+  if (p.mask.is_present) {
+    const int64_t row = mask_row(p, block.n, block.od, oy);
+    if (p.mask.has_ratio) run.ratio = factor_row<T>(p, b, p.mask.ratio, row) + ox;
+    if (p.mask.has_keep) run.keep = factor_row<T>(p, b, p.mask.keep, row) + ox;
+  }
   finish_run<false>(p, run);
 }
 
 template <class T>
 size_t row_weight_bytes(const void* problem) noexcept {
   const ConvProblem& p = as_conv(problem);
-  return static_cast<size_t>(p.n_out_channels() * (p.in_per_group * p.n_taps() + 3)) * sizeof(T);
+  return static_cast<size_t>(n_halves(p) * n_packed(p)) * sizeof(T);
 }
 
 }  // namespace

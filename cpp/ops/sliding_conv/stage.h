@@ -3,7 +3,7 @@
 // memory.
 #pragma once
 
-#include "ops/sliding_conv/problem.h"
+#include "ops/sliding_conv/mask.h"
 #include "simd/vec.h"
 
 namespace swath::SWATH_ISA {
@@ -77,10 +77,10 @@ SWATH_ALWAYS_INLINE void fill_zero_short(T* to, int64_t n) {
   for (int64_t i = 0; i < n; ++i) to[i] = T{0};
 }
 
-/// One line of the image; `line` points at its index 0.
+/// One line of the image; `line` points at its index 0, `mask_at` is where M's line starts.
 template <class T, class S>
-SWATH_ALWAYS_INLINE void stage_line(const ConvProblem& p, const S* line, const LineCut& cut,
-                                    T* to) {
+SWATH_ALWAYS_INLINE void stage_line(const ConvProblem& p, const S* line, const MaskSource<T>& mask,
+                                    int64_t mask_at, const LineCut& cut, T* to) {
   const ConvAxis& a = p.axis[2];
   if (p.padding_mode == PaddingMode::zeros || p.padding_mode == PaddingMode::partial) {
     fill_zero_short(to, cut.low);
@@ -95,6 +95,10 @@ SWATH_ALWAYS_INLINE void stage_line(const ConvProblem& p, const S* line, const L
   }
   copy_strided(line + (cut.first + cut.low * cut.step) * a.x_stride, cut.step * a.x_stride,
                to + cut.low, cut.high - cut.low);
+  if (mask.values == nullptr || cut.high == cut.low) return;
+  const int64_t n = cut.high - cut.low;
+  const int64_t at = mask_at + (cut.first + cut.low * cut.step) * a.mask_stride;
+  apply_mask(mask_values(p, mask, at, cut.step * a.mask_stride, n), to + cut.low, n);
 }
 
 /// How a staged block of rows lies in memory: [channel][plane][column phase][row
@@ -119,7 +123,7 @@ SWATH_ALWAYS_INLINE bool copies_whole_vectors(const ConvProblem& p, const S* las
                                               const LineCut& cut) {
   return layout.col_phases == 1 && layout.row_phases == 1 && p.axis[2].x_stride == 1 &&
          (p.padding_mode == PaddingMode::zeros || p.padding_mode == PaddingMode::partial) &&
-         last_line + cut.first + cut.high + kLanes<T> <= x_end;
+         !p.mask.is_present && last_line + cut.first + cut.high + kLanes<T> <= x_end;
 }
 
 /// The lines of one plane whose rows [first, first + n) lie in [0, h.in) or are zero.
@@ -144,8 +148,8 @@ SWATH_ALWAYS_INLINE void stage_plane(const ConvAxis& h, const S* image, int64_t 
 /// block may be overwritten.
 template <class T, class S>
 __attribute__((noinline)) void stage_rows(const ConvProblem& p, const S* x, const S* x_end,
-                                          int64_t n_channels, const InputBox& box,
-                                          const RowsLayout& layout, T* to) {
+                                          const MaskSource<T>& mask, int64_t n_channels,
+                                          const InputBox& box, const RowsLayout& layout, T* to) {
   const ConvAxis &d = p.axis[0], &h = p.axis[1];
   for (int64_t phase = 0; phase < layout.col_phases; ++phase) {
     const int64_t n_cols = (box.n[2] - phase + layout.col_phases - 1) / layout.col_phases;
@@ -168,7 +172,9 @@ __attribute__((noinline)) void stage_rows(const ConvProblem& p, const S* x, cons
           if (z < 0 || y < 0) {
             fill_zero(row, layout.row_pitch);
           } else {
-            stage_line(p, image + y * h.x_stride, cut, row);
+            const int64_t mask_at =
+                c * p.mask.channel_stride + z * d.mask_stride + y * h.mask_stride;
+            stage_line(p, image + y * h.x_stride, mask, mask_at, cut, row);
             fill_zero_short(row + n_cols, layout.row_pitch - n_cols);
           }
         }

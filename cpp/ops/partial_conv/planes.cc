@@ -1,0 +1,189 @@
+#include "ops/partial_conv/planes.h"
+
+#include <algorithm>
+#include <cstring>
+#include <type_traits>
+
+#include <Eigen/Core>
+
+#include "ops/sliding_conv/problem.h"
+
+namespace swath {
+namespace {
+
+/// Calls f with a null pointer of the dtype's element type.
+template <class F>
+void with_type(DType dtype, const F& f) {
+  switch (dtype) {
+    case DType::f32:
+      return f(static_cast<float*>(nullptr));
+    case DType::f64:
+      return f(static_cast<double*>(nullptr));
+    case DType::f16:
+      return f(static_cast<Eigen::half*>(nullptr));
+    case DType::bf16:
+      return f(static_cast<Eigen::bfloat16*>(nullptr));
+    default:
+      return f(static_cast<uint8_t*>(nullptr));
+  }
+}
+
+/// bool and uint8: not 0 is 1.
+template <class T, class M>
+T mask_value(M m) {
+  if constexpr (std::is_same_v<M, uint8_t>) {
+    return m != 0 ? T{1} : T{0};
+  } else {
+    return static_cast<T>(m);
+  }
+}
+
+const MaskSumProblem& as_sum(const void* p) { return *static_cast<const MaskSumProblem*>(p); }
+
+/// One task is one plane of the first two spatial axes.
+int64_t n_sum_tasks(const void* p) noexcept {
+  const TensorDesc& m = as_sum(p).mask;
+  return m.shape[0] * m.shape[2] * m.shape[3];
+}
+
+template <class T, class M>
+void sum_row(const M* values, const TensorDesc& m, T* to) {
+  const int64_t n = m.shape[4];
+  for (int64_t c = 0; c < m.shape[1]; ++c) {
+    const M* line = values + c * m.strides[1];
+    for (int64_t i = 0; i < n; ++i) {
+      const T v = mask_value<T>(line[i * m.strides[4]]);
+      to[i] = c == 0 ? v : to[i] + v;
+    }
+  }
+  if (m.shape[1] == 0) std::fill(to, to + n, T{0});
+}
+
+template <class T>
+void sum_rows(const MaskSumProblem& p, const Buffers& b, int64_t begin, int64_t end) {
+  const TensorDesc& m = p.mask;
+  for (int64_t task = begin; task < end; ++task) {
+    T* to = static_cast<T*>(b.write(p.plane)) + task * m.shape[4];
+    if (p.is_absent) {
+      std::fill(to, to + m.shape[4], T{1});
+      continue;
+    }
+    const int64_t rest = task / m.shape[3];
+    const int64_t at = rest / m.shape[2] * m.strides[0] + rest % m.shape[2] * m.strides[2] +
+                       task % m.shape[3] * m.strides[3];
+    with_type(p.mask_dtype, [&](auto* type) {
+      using M = std::remove_pointer_t<decltype(type)>;
+      sum_row(static_cast<const M*>(b.read(p.values)) + at, m, to);
+    });
+  }
+}
+
+void run_sum(const void* problem, const Buffers& b, const void*, void*, int64_t begin,
+             int64_t end) noexcept {
+  const MaskSumProblem& p = as_sum(problem);
+  if (p.mask.dtype == DType::f64) return sum_rows<double>(p, b, begin, end);
+  sum_rows<float>(p, b, begin, end);
+}
+
+const MaskFactorProblem& as_factor(const void* p) {
+  return *static_cast<const MaskFactorProblem*>(p);
+}
+
+int64_t n_positions(const MaskFactorProblem& p) { return p.out[0] * p.out[1] * p.out[2]; }
+int64_t n_rows(const MaskFactorProblem& p) { return n_positions(p) / p.row; }
+
+/// One task is one row of flags.
+int64_t n_factor_tasks(const void* p) noexcept { return as_factor(p).n_batch * n_rows(as_factor(p)); }
+
+/// A position as an index per axis.
+struct Position {
+  int64_t at[3];
+
+  void advance(const MaskFactorProblem& p) {
+    for (int i = 2; i >= 0 && ++at[i] == p.out[i]; --i) at[i] = 0;
+  }
+};
+Position position_of(const MaskFactorProblem& p, int64_t i) {
+  return {{i / p.out[2] / p.out[1], i / p.out[2] % p.out[1], i % p.out[2]}};
+}
+
+/// M at the window's centre tap, 0 outside of the image.
+template <class T>
+T center_value(const MaskFactorProblem& p, const T* plane, const Position& position) {
+  int64_t index = 0;
+  for (int i = 0; i < 3; ++i) {
+    const int64_t at = position.at[i] * p.stride[i] + p.center[i];
+    if (at < 0 || at >= p.in[i]) return T{0};
+    index = index * p.in[i] + at;
+  }
+  return plane[index];
+}
+
+template <class T, class M>
+void factor_row(const MaskFactorProblem& p, const Buffers& b, int64_t task) {
+  const int64_t n = task / n_rows(p), first = task % n_rows(p) * p.row;
+  const int64_t n_in = p.in[0] * p.in[1] * p.in[2], at = n * n_positions(p) + first;
+  const T* sums = static_cast<const T*>(b.read(p.sums)) + at;
+  const T* plane = static_cast<const T*>(b.read(p.plane)) + n * n_in;
+  T* ratio = p.has_ratio ? static_cast<T*>(b.write(p.ratio)) + at : nullptr;
+  T* keep = p.has_keep ? static_cast<T*>(b.write(p.keep)) + at : nullptr;
+  M* mask = static_cast<M*>(b.write(p.mask_out)) + n * p.out_batch_stride;
+  const int64_t n_spans = (p.row + kActiveSpan - 1) / kActiveSpan;
+  auto* active = static_cast<uint8_t*>(b.write(p.active)) + task * n_spans;
+  std::memset(active, 0, static_cast<size_t>(n_spans));
+  const T window = static_cast<T>(p.window), eps = static_cast<T>(p.eps);
+  Position position = position_of(p, first);
+  for (int64_t i = 0; i < p.row; ++i, position.advance(p)) {
+    const T sum = sums[i], clamped = std::min(sum, T{1});
+    const T kept = p.keeps_center ? center_value(p, plane, position) : clamped;
+    if (ratio != nullptr) ratio[i] = sum > 0 ? window / std::max(sum, eps) * clamped : T{0};
+    if (keep != nullptr) keep[i] = kept;
+    active[i / kActiveSpan] |= p.has_keep ? kept != 0 : sum > 0;
+    M* to = mask;
+    for (int j = 0; j < 3; ++j) to += position.at[j] * p.out_strides[j];
+    const M stored = static_cast<M>(kept);
+    for (int64_t c = 0; c < p.n_mask_channels; ++c) to[c * p.out_channel_stride] = stored;
+  }
+}
+
+void run_factor(const void* problem, const Buffers& b, const void*, void*, int64_t begin,
+                int64_t end) noexcept {
+  const MaskFactorProblem& p = as_factor(problem);
+  with_type(p.mask_dtype, [&](auto* type) {
+    using M = std::remove_pointer_t<decltype(type)>;
+    for (int64_t task = begin; task < end; ++task) {
+      if (p.dtype == DType::f64) {
+        factor_row<double, M>(p, b, task);
+      } else {
+        factor_row<float, M>(p, b, task);
+      }
+    }
+  });
+}
+
+const char* reject(const void*) noexcept { return nullptr; }
+size_t no_bytes(const void*) noexcept { return 0; }
+void no_pack(const void*, const Buffers&, void*) noexcept {}
+
+const KernelFns kSumFns{reject, no_bytes, no_pack, no_bytes, n_sum_tasks, run_sum};
+const KernelRecord kSum{"mask_sum",        "mask_sum",      DType::f32,
+                        Cluster::baseline, DeviceType::cpu, &kSumFns};
+const KernelFns kFactorFns{reject, no_bytes, no_pack, no_bytes, n_factor_tasks, run_factor};
+const KernelRecord kFactor{"mask_factor",     "mask_factor",   DType::f32,
+                           Cluster::baseline, DeviceType::cpu, &kFactorFns};
+
+constexpr double kSecondsPerValue = 1e-9;
+
+}  // namespace
+
+void add_mask_sum_step(PlanImpl& plan, const MaskSumProblem& problem) {
+  const double n = static_cast<double>(problem.mask.n_elements());
+  add_step(plan, kSum, std::make_shared<MaskSumProblem>(problem), n * kSecondsPerValue);
+}
+
+void add_mask_factor_step(PlanImpl& plan, const MaskFactorProblem& problem) {
+  const double n = static_cast<double>(problem.n_batch * n_positions(problem));
+  add_step(plan, kFactor, std::make_shared<MaskFactorProblem>(problem), n * 3 * kSecondsPerValue);
+}
+
+}  // namespace swath
