@@ -91,7 +91,8 @@ ArrayRef add_mask_sum(PlanImpl& plan, const ConvCall& call, const MaskCall& mask
     }
   }
   const int64_t n = mask.n_batch * shape[0] * shape[1] * shape[2];
-  p.plane = reserve_temp(plan, n * item_bytes(p.mask.dtype));
+  constexpr int64_t kSlack = 64;  // rows are read in whole vectors
+  p.plane = reserve_temp(plan, n * item_bytes(p.mask.dtype) + kSlack);
   add_mask_sum_step(plan, p);
   return p.plane;
 }
@@ -212,11 +213,14 @@ ConvMask add_mask_steps(PlanImpl& plan, const ConvCall& call, const MaskCall& ma
   p.eps = params.eps;
   p.keeps_center = params.mask_update == MaskUpdate::same;
   p.has_ratio = params.renormalize;
-  p.has_keep = p.keeps_center || !params.renormalize || call.arrays.bias.desc != nullptr;
+  // Where a mask of zeros and ones drops an output the ratio is 0 too, else the factor is 1.
+  const bool is_binary = mask.desc == nullptr || !is_floating(mask.desc->dtype);
+  const bool keeps_bias = call.arrays.bias.desc != nullptr && !is_binary;
+  p.has_keep = p.keeps_center || !params.renormalize || keeps_bias;
   p.row = row;
   const int64_t n = p.n_batch * p.out[0] * p.out[1] * p.out[2];
   if (p.has_ratio) p.ratio = reserve_temp(plan, n * item_bytes(dtype));
-  if (p.has_keep) p.keep = reserve_temp(plan, n * item_bytes(dtype));
+  p.keep = reserve_temp(plan, n * item_bytes(dtype));
   p.active = reserve_temp(plan, n / row * ((row + kActiveSpan - 1) / kActiveSpan));
   p.n_mask_channels = 0;
   p.mask_out = p.active;
@@ -227,7 +231,8 @@ ConvMask add_mask_steps(PlanImpl& plan, const ConvCall& call, const MaskCall& ma
     p.n_mask_channels = m.shape[call.xmap.c];
     p.out_batch_stride = call.batch_stride(m);
     p.out_channel_stride = m.strides[call.xmap.c];
-    for (int i = 0; i < ndim; ++i) p.out_strides[3 - ndim + i] = m.strides[call.xmap.spatial[i]];
+    // It is contiguous: positions follow each other in either layout.
+    p.out_position_stride = call.params.layout == Layout::channels_first ? 1 : p.n_mask_channels;
   }
   add_mask_factor_step(plan, p);
 

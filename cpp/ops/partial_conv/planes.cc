@@ -95,28 +95,46 @@ int64_t n_rows(const MaskFactorProblem& p) { return n_positions(p) / p.row; }
 /// One task is one row of flags.
 int64_t n_factor_tasks(const void* p) noexcept { return as_factor(p).n_batch * n_rows(as_factor(p)); }
 
-/// A position as an index per axis.
-struct Position {
-  int64_t at[3];
-
-  void advance(const MaskFactorProblem& p) {
-    for (int i = 2; i >= 0 && ++at[i] == p.out[i]; --i) at[i] = 0;
-  }
-};
-Position position_of(const MaskFactorProblem& p, int64_t i) {
-  return {{i / p.out[2] / p.out[1], i / p.out[2] % p.out[1], i % p.out[2]}};
-}
-
 /// M at the window's centre tap, 0 outside of the image.
 template <class T>
-T center_value(const MaskFactorProblem& p, const T* plane, const Position& position) {
+T center_value(const MaskFactorProblem& p, const T* plane, int64_t position) {
+  const int64_t index_of[3] = {position / p.out[2] / p.out[1], position / p.out[2] % p.out[1],
+                               position % p.out[2]};
   int64_t index = 0;
   for (int i = 0; i < 3; ++i) {
-    const int64_t at = position.at[i] * p.stride[i] + p.center[i];
+    const int64_t at = index_of[i] * p.stride[i] + p.center[i];
     if (at < 0 || at >= p.in[i]) return T{0};
     index = index * p.in[i] + at;
   }
   return plane[index];
+}
+
+/// The new mask's values of a row, in the accumulator's type.
+template <class T>
+void keep_row(const MaskFactorProblem& p, const T* sums, const T* plane, int64_t first, T* keep) {
+  for (int64_t i = 0; i < p.row; ++i) {
+    keep[i] = p.keeps_center ? center_value(p, plane, first + i) : std::min(sums[i], T{1});
+  }
+}
+
+template <class T>
+void ratio_row(const MaskFactorProblem& p, const T* sums, T* ratio) {
+  const T window = static_cast<T>(p.window), eps = static_cast<T>(p.eps);
+  for (int64_t i = 0; i < p.row; ++i) {
+    const T quotient = window / std::max(sums[i], eps) * std::min(sums[i], T{1});
+    ratio[i] = sums[i] > 0 ? quotient : T{0};
+  }
+}
+
+/// Flags of the spans that hold a factor other than 0.
+template <class T>
+void flag_row(int64_t n, const T* factors, uint8_t* active) {
+  for (int64_t begin = 0; begin < n; begin += kActiveSpan) {
+    const int64_t end = std::min(begin + kActiveSpan, n);
+    uint8_t any = 0;
+    for (int64_t i = begin; i < end; ++i) any |= factors[i] != 0;
+    *active++ = any;
+  }
 }
 
 template <class T, class M>
@@ -124,25 +142,16 @@ void factor_row(const MaskFactorProblem& p, const Buffers& b, int64_t task) {
   const int64_t n = task / n_rows(p), first = task % n_rows(p) * p.row;
   const int64_t n_in = p.in[0] * p.in[1] * p.in[2], at = n * n_positions(p) + first;
   const T* sums = static_cast<const T*>(b.read(p.sums)) + at;
-  const T* plane = static_cast<const T*>(b.read(p.plane)) + n * n_in;
-  T* ratio = p.has_ratio ? static_cast<T*>(b.write(p.ratio)) + at : nullptr;
-  T* keep = p.has_keep ? static_cast<T*>(b.write(p.keep)) + at : nullptr;
-  M* mask = static_cast<M*>(b.write(p.mask_out)) + n * p.out_batch_stride;
+  T* keep = static_cast<T*>(b.write(p.keep)) + at;
+  keep_row(p, sums, static_cast<const T*>(b.read(p.plane)) + n * n_in, first, keep);
+  if (p.has_ratio) ratio_row(p, sums, static_cast<T*>(b.write(p.ratio)) + at);
   const int64_t n_spans = (p.row + kActiveSpan - 1) / kActiveSpan;
-  auto* active = static_cast<uint8_t*>(b.write(p.active)) + task * n_spans;
-  std::memset(active, 0, static_cast<size_t>(n_spans));
-  const T window = static_cast<T>(p.window), eps = static_cast<T>(p.eps);
-  Position position = position_of(p, first);
-  for (int64_t i = 0; i < p.row; ++i, position.advance(p)) {
-    const T sum = sums[i], clamped = std::min(sum, T{1});
-    const T kept = p.keeps_center ? center_value(p, plane, position) : clamped;
-    if (ratio != nullptr) ratio[i] = sum > 0 ? window / std::max(sum, eps) * clamped : T{0};
-    if (keep != nullptr) keep[i] = kept;
-    active[i / kActiveSpan] |= p.has_keep ? kept != 0 : sum > 0;
-    M* to = mask;
-    for (int j = 0; j < 3; ++j) to += position.at[j] * p.out_strides[j];
-    const M stored = static_cast<M>(kept);
-    for (int64_t c = 0; c < p.n_mask_channels; ++c) to[c * p.out_channel_stride] = stored;
+  flag_row(p.row, p.has_keep ? keep : sums,
+           static_cast<uint8_t*>(b.write(p.active)) + task * n_spans);
+  for (int64_t c = 0; c < p.n_mask_channels; ++c) {
+    M* to = static_cast<M*>(b.write(p.mask_out)) + n * p.out_batch_stride +
+            c * p.out_channel_stride + first * p.out_position_stride;
+    for (int64_t i = 0; i < p.row; ++i) to[i * p.out_position_stride] = static_cast<M>(keep[i]);
   }
 }
 

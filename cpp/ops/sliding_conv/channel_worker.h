@@ -147,11 +147,18 @@ struct ChannelWorker {
       t.low = static_cast<T>(finish.low);
       t.high = static_cast<T>(finish.high);
     }
+    const int64_t row = mask_row(p, block.n, block.od, oy);
+    const T* ratio = p.mask.has_ratio ? factor_row<T>(p, b, p.mask.ratio, row) + ox : nullptr;
+    const T* keep = p.mask.has_keep ? factor_row<T>(p, b, p.mask.keep, row) + ox : nullptr;
     for (int64_t i = 0; i < n_tiles; ++i) {
       const int64_t p0 = n * i / n_tiles, p1 = n * (i + 1) / n_tiles;
       auto* fn = Kernel::template pick<T>(p, static_cast<int>(p1 - p0), lanes.n_vectors);
       t.x = x + p0 * position_stride;
-      if (is_direct) t.out = reinterpret_cast<T*>(y + p0 * w.y_stride);
+      if (is_direct) {
+        t.out = reinterpret_cast<T*>(y + p0 * w.y_stride);
+        if (p.mask.has_ratio) t.ratio = ratio + p0;
+        if (p.mask.has_keep) t.keep = keep + p0;
+      }
       run_tile(t, fn, width);
       if (is_direct) continue;
       if (p.epilogue.has_gate) {
@@ -200,7 +207,7 @@ struct ChannelWorker {
       if (!k.is_last) {
         t.out = scratch.sums;
         t.out_stride = t.n_lanes = width;
-        t.bias = nullptr;
+        t.bias = t.ratio = t.keep = nullptr;
         t.has_clamp = false;
       }
       fn(t);

@@ -174,6 +174,7 @@ struct Worker {
       t.n_cols = is_direct ? n : (v1 - v0) * kLanes<T>;
       t.out = is_direct ? y + f : scratch.tile;
       if (!is_direct) t.out_channel_stride = t.n_cols;
+      if (is_direct) set_factors(p, b, block, block.oy + line.row, block.ox + f, 0, t);
       auto* tile_fn = pick_tile<T>(width, v1 - v0);
       run_tile(p, chunks, tile_fn, width, v1 - v0, 1, t, scratch.sums);
       if (p.epilogue.has_gate) {

@@ -213,7 +213,7 @@ SWATH_ALWAYS_INLINE T axis_ratio(const ConvAxis& a, int64_t i) {
   return inside == 0 ? T{0} : static_cast<T>(a.kernel) / static_cast<T>(inside);
 }
 
-/// Whether a tile can write y itself: at most a bias and a clamp follow the sum.
+/// Whether a tile can write y itself: at most a bias, factors of a mask and a clamp follow the sum.
 struct TileFinish {
   bool is_direct;  // no run in scratch is needed
   bool has_clamp;
@@ -224,7 +224,7 @@ template <class T, class S>
 SWATH_ALWAYS_INLINE TileFinish tile_finish(const ConvProblem& p) {
   const ConvEpilogue& e = p.epilogue;
   const bool is_clamp = e.activation == Activation::relu || e.activation == Activation::relu6;
-  const bool is_simple = sizeof(T) == sizeof(S) && !has_ratio(p) && !p.mask.has_keep &&
+  const bool is_simple = sizeof(T) == sizeof(S) && p.padding_mode != PaddingMode::partial &&
                          !e.has_gate && !e.has_scale && !e.has_shift && !e.has_residual &&
                          (is_clamp || e.activation == Activation::none);
   const double high = e.activation == Activation::relu6 ? 6.0 : __builtin_huge_val();

@@ -141,18 +141,23 @@ __attribute__((noinline)) const T* mask_values(const ConvProblem& p, const MaskS
   return m.line;
 }
 
-/// to[i] = m[i] x[i] where m[i] is not 0, else 0: what lies under a hole may be NaN. In place.
+/// m x where m is not 0, else 0: what lies under a hole may be NaN.
+template <class V>
+SWATH_ALWAYS_INLINE V masked(V m, V x) {
+  const V zeros{};
+  return select(m == zeros, zeros, x * m);
+}
+
+/// In place.
 template <class T>
 SWATH_ALWAYS_INLINE void apply_mask(const T* m, T* to, int64_t n) {
   int64_t i = 0;
   for (; i + kLanes<T> <= n; i += kLanes<T>) {
-    const Vec<T> v = load(m + i);
-    store(to + i, select(v == zero<T>(), zero<T>(), load(to + i) * v));
+    store(to + i, masked(load(m + i), load(to + i)));
   }
   if (i == n) return;
   const int rest = static_cast<int>(n - i);
-  const Vec<T> v = load_n(m + i, rest);
-  store_n(to + i, select(v == zero<T>(), zero<T>(), load_n(to + i, rest) * v), rest);
+  store_n(to + i, masked(load_n(m + i, rest), load_n(to + i, rest)), rest);
 }
 
 }  // namespace

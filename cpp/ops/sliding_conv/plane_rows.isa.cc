@@ -166,6 +166,7 @@ struct Worker {
       if (y != nullptr) {
         t.out = y + first * p.axis[1].y_stride + ox;
         t.n_cols = n;
+        set_factors(p, b, block, block.oy + first, block.ox + ox, s.spacing, t);
       } else {
         t.out = scratch.tile;
         t.out_row_stride = t.n_cols = (v1 - v0) * kLanes<T>;

@@ -249,7 +249,7 @@ SWATH_ALWAYS_INLINE void run_tile(const ConvProblem& p, const ChunkPlan& chunks,
       t.n_cols = t.out_channel_stride;
       t.n_rows = n_tile_rows;
       t.n_channels_out = width;
-      t.bias = nullptr;
+      t.bias = t.ratio = t.keep = nullptr;
       t.has_clamp = false;
     }
     fn(t);
@@ -294,6 +294,17 @@ __attribute__((noinline)) void skip_columns(const ConvProblem& p, const Buffers&
   const S value = skipped_value<T, S>(p);
   S* y = output_at<S>(p, b, block, o, oy, ox);
   for (int64_t i = 0; i < n; ++i) y[i * p.axis[2].y_stride] = value;
+}
+
+/// Lets a tile apply the mask's factors of the outputs from (oy, ox) on, rows `spacing` apart.
+template <class T>
+SWATH_ALWAYS_INLINE void set_factors(const ConvProblem& p, const Buffers& b, const Block& block,
+                                     int64_t oy, int64_t ox, int64_t spacing, RowTile<T>& t) {
+  if (!p.mask.is_present) return;
+  const int64_t row = mask_row(p, block.n, block.od, oy);
+  if (p.mask.has_ratio) t.ratio = factor_row<T>(p, b, p.mask.ratio, row) + ox;
+  if (p.mask.has_keep) t.keep = factor_row<T>(p, b, p.mask.keep, row) + ox;
+  t.factor_row_stride = spacing * p.axis[2].out;
 }
 
 /// Whether a mask leaves out the whole block, which is then written.

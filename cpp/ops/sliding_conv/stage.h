@@ -115,6 +115,12 @@ struct RowsLayout {
   int64_t col(int64_t i) const { return split(i, col_phases, col_phase_pitch, 1); }
 };
 
+/// Whether M is a plane that an earlier step wrote: its rows may be read in whole vectors.
+template <class T>
+SWATH_ALWAYS_INLINE bool has_mask_plane(const ConvProblem& p) {
+  return p.mask.values.space == ArrayRef::Space::temp && p.axis[2].mask_stride == 1;
+}
+
 /// Whether lines can be copied in whole vectors: what is stored beyond a line is overwritten by the
 /// next one, what is read beyond the last one must still belong to x.
 template <class T, class S>
@@ -123,13 +129,15 @@ SWATH_ALWAYS_INLINE bool copies_whole_vectors(const ConvProblem& p, const S* las
                                               const LineCut& cut) {
   return layout.col_phases == 1 && layout.row_phases == 1 && p.axis[2].x_stride == 1 &&
          (p.padding_mode == PaddingMode::zeros || p.padding_mode == PaddingMode::partial) &&
-         !p.mask.is_present && last_line + cut.first + cut.high + kLanes<T> <= x_end;
+         (!p.mask.is_present || has_mask_plane<T>(p)) && last_line + cut.first + cut.high + kLanes<T> <= x_end;
 }
 
-/// The lines of one plane whose rows [first, first + n) lie in [0, h.in) or are zero.
+/// The lines of one plane whose rows [first, first + n) lie in [0, h.in) or are zero; `mask`, if not
+/// null, is the plane of M.
 template <class T, class S>
-SWATH_ALWAYS_INLINE void stage_plane(const ConvAxis& h, const S* image, int64_t first, int64_t n,
-                                     const LineCut& cut, int64_t pitch, T* to) {
+SWATH_ALWAYS_INLINE void stage_plane(const ConvAxis& h, const S* image, const T* mask,
+                                     int64_t first, int64_t n, const LineCut& cut, int64_t pitch,
+                                     T* to) {
   for (int64_t i = 0; i < n; ++i, to += pitch) {
     if (first + i < 0 || first + i >= h.in) {
       fill_zero_short(to, pitch);
@@ -137,8 +145,14 @@ SWATH_ALWAYS_INLINE void stage_plane(const ConvAxis& h, const S* image, int64_t 
     }
     const S* from = image + (first + i) * h.x_stride + cut.first + cut.low;
     fill_zero_short(to, cut.low);
-    for (int64_t j = 0; j < cut.high - cut.low; j += kLanes<T>)
-      store(to + cut.low + j, load_as<T>(from + j));
+    if (mask == nullptr) {
+      for (int64_t j = 0; j < cut.high - cut.low; j += kLanes<T>)
+        store(to + cut.low + j, load_as<T>(from + j));
+    } else {
+      const T* m = mask + (first + i) * h.mask_stride + cut.first + cut.low;
+      for (int64_t j = 0; j < cut.high - cut.low; j += kLanes<T>)
+        store(to + cut.low + j, masked(load(m + j), load_as<T>(from + j)));
+    }
     fill_zero_short(to + cut.high, pitch - cut.high);
   }
 }
@@ -163,7 +177,10 @@ __attribute__((noinline)) void stage_rows(const ConvProblem& p, const S* x, cons
         const int64_t last = box.first[1] + box.n[1] < h.in ? box.first[1] + box.n[1] : h.in;
         if (z >= 0 &&
             copies_whole_vectors<T>(p, image + (last - 1) * h.x_stride, x_end, layout, cut)) {
-          stage_plane(h, image, box.first[1], box.n[1], cut, layout.row_pitch, plane);
+          const T* m = mask.values == nullptr
+                           ? nullptr
+                           : reinterpret_cast<const T*>(mask.values) + z * d.mask_stride;
+          stage_plane(h, image, m, box.first[1], box.n[1], cut, layout.row_pitch, plane);
           continue;
         }
         for (int64_t i = 0; i < box.n[1]; ++i) {

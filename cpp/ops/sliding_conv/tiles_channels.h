@@ -23,6 +23,8 @@ struct ChannelTile {
   int64_t out_stride;  // from one position to the next
   int64_t n_lanes;     // valid channels; more than V - 1 vectors
   const T* bias;       // n_lanes values, or null
+  const T* ratio;      // a mask's factors of the sum, per position, or null
+  const T* keep;       // and of sum + bias
   bool has_clamp;
   T low, high;
 };
@@ -45,7 +47,8 @@ template <class T, int P, int V>
 SWATH_ALWAYS_INLINE void store_positions(const PositionSums<T, P, V>& sums,
                                          const ChannelTile<T>& t) {
   const int rest = static_cast<int>(t.n_lanes - (V - 1) * kLanes<T>);
-  const bool is_plain = t.add == nullptr && t.bias == nullptr && !t.has_clamp;
+  const bool has_factors = t.ratio != nullptr || t.keep != nullptr;
+  const bool is_plain = t.add == nullptr && t.bias == nullptr && !t.has_clamp && !has_factors;
   if (is_plain && rest >= kLanes<T>) {
 #pragma GCC unroll 16
     for (int i = 0; i < P; ++i) {
@@ -65,7 +68,10 @@ SWATH_ALWAYS_INLINE void store_positions(const PositionSums<T, P, V>& sums,
     for (int i = 0; i < P; ++i) {
       Vec<T> y = sums.v[i][v];
       if (t.add != nullptr) y = y + load(t.add + (i * V + v) * kLanes<T>);
+      if (t.ratio != nullptr) y = y * set1<T>(t.ratio[i]);
       if (t.bias != nullptr) y = y + bias;
+      if (t.ratio != nullptr && t.ratio[i] == 0) y = zero<T>();
+      if (t.keep != nullptr) y = t.keep[i] == 0 ? zero<T>() : y * set1<T>(t.keep[i]);
       if (t.has_clamp) y = min_nan(max_nan(y, set1<T>(t.low)), set1<T>(t.high));
       T* to = t.out + i * t.out_stride + v * kLanes<T>;
       if (is_whole) {

@@ -26,6 +26,9 @@ struct RowTile {
   int64_t n_cols;              // valid positions; more than V - 1 vectors
   int n_rows, n_channels_out;  // valid rows and channels: what is beyond is computed, not stored
   const T* bias;               // OB values to add, or null
+  const T* ratio;              // a mask's factors of the sum, per row and position, or null
+  const T* keep;               // and of sum + bias
+  int64_t factor_row_stride;
   bool has_clamp;
   T low, high;
 };
@@ -88,10 +91,32 @@ SWATH_ALWAYS_INLINE void add_shared_row(Sums<T, R, OB, V>& sums, const RowTile<T
 #undef SWATH_CASE
 }
 
+/// n valid lanes of a vector.
+template <class T>
+SWATH_ALWAYS_INLINE Vec<T> load_valid(const T* from, int64_t n) {
+  return n >= kLanes<T> ? load(from) : load_n(from, static_cast<int>(n));
+}
+
+/// (y ratio + bias) keep; where a factor is 0 not even a NaN counts.
+template <class T>
+SWATH_ALWAYS_INLINE Vec<T> apply_factors(Vec<T> y, Vec<T> bias, const T* ratio, const T* keep,
+                                         int64_t n) {
+  if (ratio != nullptr) {
+    const Vec<T> r = load_valid(ratio, n);
+    y = select(r == zero<T>(), zero<T>(), y * r + bias);
+  } else {
+    y = y + bias;
+  }
+  if (keep == nullptr) return y;
+  const Vec<T> k = load_valid(keep, n);
+  return select(k == zero<T>(), zero<T>(), y * k);
+}
+
 template <class T, int R, int OB, int V>
 SWATH_ALWAYS_INLINE void store_sums(const Sums<T, R, OB, V>& sums, const RowTile<T>& t) {
   const int rest = static_cast<int>(t.n_cols - (V - 1) * kLanes<T>);
-  const bool is_plain = t.add == nullptr && t.bias == nullptr && !t.has_clamp;
+  const bool has_factors = t.ratio != nullptr || t.keep != nullptr;
+  const bool is_plain = t.add == nullptr && t.bias == nullptr && !t.has_clamp && !has_factors;
   if (is_plain && rest >= kLanes<T> && t.n_rows == R && t.n_channels_out == OB) {
 #pragma GCC unroll 16
     for (int j = 0; j < R; ++j) {
@@ -114,7 +139,15 @@ SWATH_ALWAYS_INLINE void store_sums(const Sums<T, R, OB, V>& sums, const RowTile
       for (int v = 0; v < V; ++v) {
         Vec<T> y = sums.v[j][o][v];
         if (t.add != nullptr) y = y + load(t.add + ((j * OB + o) * V + v) * kLanes<T>);
-        if (t.bias != nullptr) y = y + set1<T>(t.bias[o]);
+        if (has_factors) {
+          const int64_t at = j * t.factor_row_stride + v * kLanes<T>;
+          y = apply_factors(y, t.bias != nullptr ? set1<T>(t.bias[o]) : zero<T>(),
+                            t.ratio != nullptr ? t.ratio + at : nullptr,
+                            t.keep != nullptr ? t.keep + at : nullptr,
+                            v + 1 < V ? kLanes<T> : rest);
+        } else if (t.bias != nullptr) {
+          y = y + set1<T>(t.bias[o]);
+        }
         if (t.has_clamp) y = min_nan(max_nan(y, set1<T>(t.low)), set1<T>(t.high));
         if (v + 1 < V || rest >= kLanes<T>) {
           store(to + v * kLanes<T>, y);
