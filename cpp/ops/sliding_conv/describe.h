@@ -28,7 +28,9 @@ void set_readable_span(const TensorDesc& x, ConvProblem& problem);
 void canonicalize_axes(ConvProblem& problem);
 
 /// Appends the step that solves `problem` with the best kernel. Its axes are still in order of x's.
-void add_conv_step(PlanImpl& plan, ConvProblem problem, const std::string& op);
+/// `same_weights` as in add_step.
+void add_conv_step(PlanImpl& plan, ConvProblem problem, const std::string& op,
+                   int same_weights = kOwnWeights);
 
 /// y = bias, or zero without one.
 struct FillProblem {

@@ -3,6 +3,7 @@
 #include <swath/ops/sliding_conv.h>
 
 #include "ops/sliding_conv/call.h"
+#include "ops/sliding_conv/in_place.h"
 
 namespace swath {
 namespace {
@@ -25,27 +26,14 @@ void add_pass_through(PlanImpl& plan, const ConvCall& call, const Operand& y) {
   }
 }
 
-/// An in-place call reads a copy of the convolved channels.
-TempCopy add_input_copy(PlanImpl& plan, const ConvCall& call) {
-  const int c = call.xmap.c;
-  TensorDesc from = call.x;
-  from.shape[c] = call.n_in;
-  return add_temp_copy(plan, from, call.arrays.x.ref, call.first_channel * call.x.strides[c]);
-}
-
 }  // namespace
 
 void add_sliding_conv(PlanImpl& plan, const ConvCall& call, const Operand& y, bool in_place) {
   if (y.desc->n_elements() == 0) return;
   if (call.copies_others && !in_place) add_pass_through(plan, call, y);
   if (call.n_out == 0) return;
-  Operand x = call.arrays.x;
-  TempCopy copy;
-  if (in_place) {
-    copy = add_input_copy(plan, call);
-    x = {&copy.desc, copy.ref};
-  }
-  for (const ConvProblem& problem : conv_problems(call, x, in_place ? call.first_channel : 0, y)) {
+  if (in_place) return add_in_place_conv(plan, call, y);
+  for (const ConvProblem& problem : conv_problems(call, call.arrays.x, 0, y)) {
     add_conv_step(plan, problem, call.params.op);
   }
 }

@@ -3,8 +3,16 @@
 from __future__ import annotations
 
 from swath import _core
-from swath._types import Activation, Array, GateOrder, Ints, Layout, Padding, PaddingMode
-from swath._types import PassThrough
+from swath._types import (
+    Activation,
+    Array,
+    GateOrder,
+    Ints,
+    Layout,
+    Padding,
+    PaddingMode,
+    PassThrough,
+)
 
 
 def gated_conv1d(
