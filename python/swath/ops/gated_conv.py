@@ -167,7 +167,7 @@ def gated_conv3d(
 ) -> Array:
     """Gated convolution along three axes.
 
-    As `gated_conv2d`, for x of shape (N, C, D, H, W) and weight of shape (2 O, C/groups, Kd, Kh, Kw).
+    As `gated_conv2d`, for x (N, C, D, H, W) and weight (2 O, C/groups, Kd, Kh, Kw).
 
     Examples
     --------
