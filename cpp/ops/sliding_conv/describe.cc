@@ -28,7 +28,8 @@ bool can_merge(const ConvAxis& outer, const ConvAxis& inner) {
          outer.mask_stride == inner.in * inner.mask_stride;
 }
 
-/// Merges and reorders axes (see ConvAxis).
+}  // namespace
+
 void canonicalize_axes(ConvProblem& problem) {
   ConvAxis* axis = problem.axis;
   for (int i = 2; i > 0; --i) {
@@ -41,8 +42,6 @@ void canonicalize_axes(ConvProblem& problem) {
   }
   std::stable_partition(axis, axis + 3, is_trivial);
 }
-
-}  // namespace
 
 void check_same_kind(const CallSite& site, const TensorDesc& x, const TensorDesc& other,
                      const char* arg) {
@@ -74,13 +73,13 @@ void describe_channel_arrays(const CallSite& site, const TensorDesc& x, int64_t 
   describe(arrays.shift, "shift", epilogue.has_shift, epilogue.shift_stride);
 }
 
-void set_readable_span(const TensorDesc& x, ConvProblem& problem) {
-  problem.x_low = problem.x_high = 0;
-  for (int i = 0; i < x.rank; ++i) {
-    const int64_t reach = (x.shape[i] - 1) * x.strides[i];
-    (reach < 0 ? problem.x_low : problem.x_high) += reach;
+ReadableSpan readable_span(const Operand& x) {
+  ReadableSpan span{x.offset, x.offset + 1};
+  for (int i = 0; i < x.desc->rank; ++i) {
+    const int64_t reach = (x.desc->shape[i] - 1) * x.desc->strides[i];
+    (reach < 0 ? span.low : span.high) += reach;
   }
-  ++problem.x_high;
+  return span;
 }
 
 void add_conv_step(PlanImpl& plan, ConvProblem problem, const std::string& op) {

@@ -16,8 +16,8 @@ void add_pass_through(PlanImpl& plan, const ConvCall& call, const Operand& y) {
     if (begin == end) continue;
     CopyProblem copy{.from = call.x,
                      .to = *y.desc,
-                     .from_offset = begin * call.x.strides[c],
-                     .to_offset = begin * y.desc->strides[c],
+                     .from_offset = call.arrays.x.offset + begin * call.x.strides[c],
+                     .to_offset = y.offset + begin * y.desc->strides[c],
                      .from_ref = call.arrays.x.ref,
                      .to_ref = y.ref};
     copy.from.shape[c] = copy.to.shape[c] = end - begin;
@@ -30,7 +30,8 @@ TempCopy add_input_copy(PlanImpl& plan, const ConvCall& call) {
   const int c = call.xmap.c;
   TensorDesc from = call.x;
   from.shape[c] = call.n_in;
-  return add_temp_copy(plan, from, call.arrays.x.ref, call.first_channel * call.x.strides[c]);
+  const Operand& x = call.arrays.x;
+  return add_temp_copy(plan, from, x.ref, x.offset + call.first_channel * call.x.strides[c]);
 }
 
 }  // namespace
