@@ -43,6 +43,7 @@ struct Step {
 struct Operand {
   const TensorDesc* desc = nullptr;
   ArrayRef ref;
+  int64_t offset = 0;  // of element (0, 0, ...) from where `ref` points: a view of a larger array
 };
 
 struct PlanImpl {

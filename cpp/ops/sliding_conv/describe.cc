@@ -60,13 +60,13 @@ void describe_channel_arrays(const CallSite& site, const TensorDesc& x, int64_t 
   describe(arrays.shift, "shift", epilogue.has_shift, epilogue.shift_stride);
 }
 
-void set_readable_span(const TensorDesc& x, ConvProblem& problem) {
-  problem.x_low = problem.x_high = 0;
-  for (int i = 0; i < x.rank; ++i) {
-    const int64_t reach = (x.shape[i] - 1) * x.strides[i];
-    (reach < 0 ? problem.x_low : problem.x_high) += reach;
+ReadableSpan readable_span(const Operand& x) {
+  ReadableSpan span{x.offset, x.offset + 1};
+  for (int i = 0; i < x.desc->rank; ++i) {
+    const int64_t reach = (x.desc->shape[i] - 1) * x.desc->strides[i];
+    (reach < 0 ? span.low : span.high) += reach;
   }
-  ++problem.x_high;
+  return span;
 }
 
 void canonicalize_axes(ConvProblem& problem) {

@@ -50,7 +50,8 @@ TempCopy add_block_copy(PlanImpl& plan, const ConvCall& call, const RowBlock& bl
   copy.desc.shape[row] = block.last - block.first;
   CopyProblem problem{.from = copy.desc,
                       .to = {},
-                      .from_offset = call.first_channel * call.x.strides[c] +
+                      .from_offset = call.arrays.x.offset +
+                                     call.first_channel * call.x.strides[c] +
                                      block.first * call.x.strides[row],
                       .to_offset = 0,
                       .from_ref = call.arrays.x.ref,

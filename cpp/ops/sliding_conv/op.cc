@@ -17,8 +17,8 @@ void add_pass_through(PlanImpl& plan, const ConvCall& call, const Operand& y) {
     if (begin == end) continue;
     CopyProblem copy{.from = call.x,
                      .to = *y.desc,
-                     .from_offset = begin * call.x.strides[c],
-                     .to_offset = begin * y.desc->strides[c],
+                     .from_offset = call.arrays.x.offset + begin * call.x.strides[c],
+                     .to_offset = y.offset + begin * y.desc->strides[c],
                      .from_ref = call.arrays.x.ref,
                      .to_ref = y.ref};
     copy.from.shape[c] = copy.to.shape[c] = end - begin;
