@@ -1,6 +1,6 @@
 """Fast sliding-window operators on CPUs, for NumPy and every array library that speaks DLPack."""
 
-from swath import info, testing
+from swath import grad, info, testing
 from swath._core import (
     DeviceError,
     DeviceFailure,
@@ -15,8 +15,10 @@ from swath._core import (
     __version__,
 )
 from swath._threads import num_threads, set_num_threads
+from swath.ops.channel_gate import channel_gate
 from swath.ops.conv_plan import Conv1d, Conv2d, Conv3d
 from swath.ops.conv_transpose import conv_transpose1d, conv_transpose2d, conv_transpose3d
+from swath.ops.gate_mul import gate_mul
 from swath.ops.pooling import (
     avg_pool1d,
     avg_pool2d,
@@ -28,6 +30,7 @@ from swath.ops.pooling import (
 )
 from swath.ops.sliding_conv import conv1d, conv2d, conv3d
 from swath.ops.space_to_depth import depth_to_space, space_to_depth
+from swath.ops.spatial_gate import branch_select, spatial_gate, spatial_softmax_gate
 
 __all__ = [
     "Conv1d",
@@ -47,6 +50,8 @@ __all__ = [
     "avg_pool1d",
     "avg_pool2d",
     "avg_pool3d",
+    "branch_select",
+    "channel_gate",
     "conv1d",
     "conv2d",
     "conv3d",
@@ -54,6 +59,8 @@ __all__ = [
     "conv_transpose2d",
     "conv_transpose3d",
     "depth_to_space",
+    "gate_mul",
+    "grad",
     "info",
     "max_pool1d",
     "max_pool2d",
@@ -62,5 +69,7 @@ __all__ = [
     "set_num_threads",
     "sliding_reduce",
     "space_to_depth",
+    "spatial_gate",
+    "spatial_softmax_gate",
     "testing",
 ]

@@ -17,9 +17,13 @@ Padding: TypeAlias = int | str | Sequence[int] | Sequence[Sequence[int]]
 Activation: TypeAlias = str | tuple[str, float] | None
 """None, a name or ``(name, value)``."""
 
+Gate: TypeAlias = str | tuple[str, Any] | None
+"""As Activation, or ``("asym_gauss", (a, mu, s1, s2))``."""
+
 Layout: TypeAlias = Literal["channels_first", "channels_last"]
 PaddingMode: TypeAlias = Literal["zeros", "reflect", "replicate", "circular", "partial"]
 PassThrough: TypeAlias = Literal["copy", "none"]
 ResidualOrder: TypeAlias = Literal["after", "before"]
 BlockOrder: TypeAlias = Literal["torch", "tf", "spd"]
 Reduction: TypeAlias = Literal["sum", "mean", "max", "min"]
+ChannelGateKind: TypeAlias = Literal["eca", "se", "cca", "mean_std"]

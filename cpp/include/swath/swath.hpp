@@ -7,6 +7,7 @@
 #include <swath/registry.h>
 #include <swath/tensor.h>
 
+#include <swath/ops/gates.h>
 #include <swath/ops/pooling.h>
 #include <swath/ops/sliding_conv.h>
 #include <swath/ops/space_to_depth.h>

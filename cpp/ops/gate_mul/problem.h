@@ -34,6 +34,7 @@ struct GateFunction {
 /// If is_splat, `run` is such an axis and `rows` the one along which gates are made in vectors;
 /// else gates are made along `run`.
 struct GateProblem {
+  DType dtype = DType::f32;
   bool is_backward = false, is_splat = false;
   Activation activation = Activation::none;
   double activation_value = 0;
