@@ -237,17 +237,43 @@ int read_choice(py::handle object, std::span<const std::string_view> names, ArgN
   refuse(name, object, list_of(names));
 }
 
-uint32_t read_choices(py::handle object, std::span<const std::string_view> names, ArgName name) {
-  if (object.is_none()) return (1u << names.size()) - 1;
+namespace {
+
+/// A finite number, or an array of one element (a learned parameter).
+double read_scalar(py::handle object, ArgName name) {
+  PyObject* o = object.ptr();
+  if (PyUnicode_Check(o) || PyBytes_Check(o) || is_bool(o) || !PyNumber_Check(o)) {
+    refuse(name, object, "a finite number");
+  }
+  const py::object value = py::reinterpret_steal<py::object>(PyNumber_Float(o));
+  if (!value) {
+    PyErr_Clear();
+    refuse(name, object, "a finite number");
+  }
+  return read_number(value, name);
+}
+
+}  // namespace
+
+std::vector<double> read_numbers(py::handle object, int n, ArgName name) {
+  const bool is_given = is_sequence(object.ptr());
+  const py::object items = is_given ? items_of(object, name) : py::object();
+  if (!is_given || length(items) != n) refuse(name, object, format("{} numbers", n));
+  std::vector<double> numbers;
+  for (int i = 0; i < n; ++i) numbers.push_back(read_scalar(item(items, i), name));
+  return numbers;
+}
+
+std::vector<bool> read_names(py::handle object, std::span<const std::string_view> names,
+                             ArgName name) {
+  std::vector<bool> found(names.size(), object.is_none());
+  if (object.is_none()) return found;
   if (PyUnicode_Check(object.ptr()) || !is_sequence(object.ptr())) {
     refuse(name, object, format("None or a sequence of {}", list_of(names)));
   }
   const py::object items = items_of(object, name);
-  uint32_t chosen = 0;
-  for (int64_t i = 0; i < length(items); ++i) {
-    chosen |= 1u << read_choice(item(items, i), names, name);
-  }
-  return chosen;
+  for (py::ssize_t i = 0; i < length(items); ++i) found[read_choice(item(items, i), names, name)] = true;
+  return found;
 }
 
 Layout read_layout(py::handle object, const char* op) {

@@ -36,6 +36,11 @@ int read_threads(py::handle object, ArgName name);
 bool read_bool(py::handle object, ArgName name);
 /// A finite number.
 double read_number(py::handle object, ArgName name);
+/// A sequence of n finite numbers.
+std::vector<double> read_numbers(py::handle object, int n, ArgName name);
+/// Which of `names` a sequence of strings holds; None: all.
+std::vector<bool> read_names(py::handle object, std::span<const std::string_view> names,
+                             ArgName name);
 /// One integer for all axes, or one per axis.
 Extents read_extents(py::handle object, int ndim, ArgName name);
 /// A pair of integers.
@@ -60,8 +65,6 @@ ActivationChoice read_activation(py::handle object, ArgName name);
 /// The index of a string among `names`.
 int read_choice(py::handle object, std::span<const std::string_view> names, ArgName name);
 
-/// Strings among `names`, or None for all of them: bit i stands for names[i].
-uint32_t read_choices(py::handle object, std::span<const std::string_view> names, ArgName name);
 
 Layout read_layout(py::handle object, const char* op);
 PaddingMode read_padding_mode(py::handle object, const char* op);

@@ -20,6 +20,8 @@ PYBIND11_MODULE(_core, m, pybind11::mod_gil_not_used()) {
   bind_conv_transpose(m);
   bind_conv_backward(m);
   bind_pooling(m);
+  bind_gates(m);
+  bind_channel_gate(m);
   bind_space_to_depth(m);
   bind_plan(m);
 }

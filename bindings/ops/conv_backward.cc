@@ -13,9 +13,9 @@ constexpr const char* kTransposeNames[] = {"grad.conv_transpose1d", "grad.conv_t
 constexpr std::string_view kInputs[] = {"x", "weight", "bias", "scale", "shift", "residual"};
 
 ConvNeeds read_needs(py::handle object, std::span<const std::string_view> inputs, const char* op) {
-  const uint32_t chosen = read_choices(object, inputs, {op, "needs"});
-  const auto has = [chosen](int i) { return (chosen >> i & 1) != 0; };
-  return {has(0), has(1), has(2), has(3), has(4), has(5)};
+  std::vector<bool> needed = read_names(object, inputs, {op, "needs"});
+  needed.resize(6);
+  return {needed[0], needed[1], needed[2], needed[3], needed[4], needed[5]};
 }
 
 /// The plan's results where they are wanted, None elsewhere.

@@ -15,6 +15,7 @@ from swath._core import (
     __version__,
 )
 from swath._threads import num_threads, set_num_threads
+from swath.ops.channel_gate import channel_gate
 from swath.ops.conv_plan import (
     Conv1d,
     Conv2d,
@@ -28,6 +29,7 @@ from swath.ops.conv_plan import (
 )
 from swath.ops.conv_transpose import conv_transpose1d, conv_transpose2d, conv_transpose3d
 from swath.ops.gated_conv import gated_conv1d, gated_conv2d, gated_conv3d
+from swath.ops.gate_mul import gate_mul
 from swath.ops.partial_conv import partial_conv1d, partial_conv2d, partial_conv3d
 from swath.ops.pooling import (
     avg_pool1d,
@@ -40,6 +42,7 @@ from swath.ops.pooling import (
 )
 from swath.ops.sliding_conv import conv1d, conv2d, conv3d
 from swath.ops.space_to_depth import depth_to_space, space_to_depth
+from swath.ops.spatial_gate import branch_select, spatial_gate, spatial_softmax_gate
 
 __all__ = [
     "Conv1d",
@@ -65,6 +68,8 @@ __all__ = [
     "avg_pool1d",
     "avg_pool2d",
     "avg_pool3d",
+    "branch_select",
+    "channel_gate",
     "conv1d",
     "conv2d",
     "conv3d",
@@ -72,6 +77,7 @@ __all__ = [
     "conv_transpose2d",
     "conv_transpose3d",
     "depth_to_space",
+    "gate_mul",
     "gated_conv1d",
     "gated_conv2d",
     "gated_conv3d",
@@ -87,5 +93,7 @@ __all__ = [
     "set_num_threads",
     "sliding_reduce",
     "space_to_depth",
+    "spatial_gate",
+    "spatial_softmax_gate",
     "testing",
 ]

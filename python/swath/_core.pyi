@@ -192,6 +192,81 @@ def space_to_depth(
 def depth_to_space(
     x: Array, block: object, order: object, layout: object, out: Array | None, threads: object, /
 ) -> Array: ...
+def gate_mul(
+    a: Array,
+    b: Array,
+    activation: object,
+    gate: object,
+    add: Array | None,
+    tile: object,
+    layout: object,
+    out: Array | None,
+    threads: object,
+    /,
+) -> Array: ...
+def gate_mul_backward(
+    dy: Array,
+    a: Array,
+    b: Array,
+    activation: object,
+    gate: object,
+    add: Array | None,
+    tile: object,
+    layout: object,
+    needs: object,
+    threads: object,
+    /,
+) -> Any: ...
+def spatial_gate(
+    is_softmax: bool,
+    x: Array,
+    logits: Array,
+    residual: object,
+    ndim: object,
+    layout: object,
+    out: Array | None,
+    threads: object,
+    /,
+) -> Array: ...
+def spatial_gate_backward(
+    is_softmax: bool,
+    dy: Array,
+    x: Array,
+    logits: Array,
+    residual: object,
+    ndim: object,
+    layout: object,
+    needs: object,
+    threads: object,
+    /,
+) -> Any: ...
+def branch_select(
+    branches: Array, logits: Array, layout: object, out: Array | None, threads: object, /
+) -> Array: ...
+def branch_select_backward(
+    dy: Array, branches: Array, logits: Array, layout: object, needs: object, threads: object, /
+) -> Any: ...
+def channel_gate(
+    x: Array,
+    kind: object,
+    weights: object,
+    ndim: object,
+    layout: object,
+    out: Array | None,
+    threads: object,
+    /,
+) -> Array: ...
+def channel_gate_backward(
+    dy: Array,
+    x: Array,
+    kind: object,
+    weights: object,
+    ndim: object,
+    layout: object,
+    needs: object,
+    threads: object,
+    /,
+) -> Any: ...
 def explain(
     fn: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]
 ) -> dict[str, Any]: ...

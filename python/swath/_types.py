@@ -20,6 +20,9 @@ Activation: TypeAlias = str | tuple[str, float] | None
 Needs: TypeAlias = Sequence[str] | None
 """The inputs whose gradients are wanted, None for all."""
 
+Gate: TypeAlias = str | tuple[str, Any] | None
+"""As Activation, or ``("asym_gauss", (a, mu, s1, s2))``."""
+
 Layout: TypeAlias = Literal["channels_first", "channels_last"]
 PaddingMode: TypeAlias = Literal["zeros", "reflect", "replicate", "circular", "partial"]
 PassThrough: TypeAlias = Literal["copy", "none"]
@@ -28,3 +31,4 @@ MaskUpdate: TypeAlias = Literal["any", "same"]
 ResidualOrder: TypeAlias = Literal["after", "before"]
 BlockOrder: TypeAlias = Literal["torch", "tf", "spd"]
 Reduction: TypeAlias = Literal["sum", "mean", "max", "min"]
+ChannelGateKind: TypeAlias = Literal["eca", "se", "cca", "mean_std"]

@@ -21,11 +21,35 @@ void check_positive(const CallSite& site, const char* arg, int axis, int64_t val
 
 }  // namespace
 
-void check_floating(const CallSite& site, const TensorDesc& x) {
+void check_floating(const CallSite& site, const TensorDesc& x, const char* arg) {
   if (is_floating(x.dtype)) return;
-  site.fail(ErrorCode::dtype, "x",
-            format("x is {}, needed is f32, f64, f16 or bf16{}", name_of(x.dtype),
+  site.fail(ErrorCode::dtype, arg,
+            format("{} is {}, needed is f32, f64, f16 or bf16{}", arg, name_of(x.dtype),
                    x.dtype == DType::u8 ? ": convert with x.astype(np.float32) / 255" : ""));
+}
+
+void check_same_array(const CallSite& site, const TensorDesc& like, const TensorDesc& x,
+                      const char* arg, const char* like_arg) {
+  check_same_kind(site, like, x, arg, like_arg);
+  if (x.rank == like.rank && std::equal(x.shape.begin(), x.shape.begin() + x.rank,
+                                        like.shape.begin())) {
+    return;
+  }
+  site.fail(ErrorCode::shape, arg,
+            format("{} has shape {}, needed is that of {}, {}", arg, shape_text(x), like_arg,
+                   shape_text(like)));
+}
+
+void check_same_kind(const CallSite& site, const TensorDesc& x, const TensorDesc& other,
+                     const char* arg, const char* x_arg) {
+  if (other.dtype != x.dtype) {
+    site.fail(ErrorCode::dtype, arg,
+              format("{} is {}, {} is {}: needed is one dtype", arg, name_of(other.dtype), x_arg,
+                     name_of(x.dtype)));
+  }
+  if (!(other.device == x.device)) {
+    site.fail(ErrorCode::device, arg, format("{} and {} are on different devices", arg, x_arg));
+  }
 }
 
 std::array<int64_t, 2> resolve_padding(const Padding& padding, int axis, int64_t n,

@@ -24,7 +24,15 @@ struct CallSite {
 };
 
 /// Throws DTypeError unless x is of a floating dtype.
-void check_floating(const CallSite& site, const TensorDesc& x);
+void check_floating(const CallSite& site, const TensorDesc& x, const char* arg = "x");
+
+/// Throws ShapeError unless `x` has `like`'s shape, and as check_same_kind.
+void check_same_array(const CallSite& site, const TensorDesc& like, const TensorDesc& x,
+                      const char* arg, const char* like_arg);
+
+/// Throws DTypeError or DeviceError unless `other` has x's dtype and is on its device.
+void check_same_kind(const CallSite& site, const TensorDesc& x, const TensorDesc& other,
+                     const char* arg, const char* x_arg = "x");
 
 /// (before, after) of one axis of length n by the given rule; axis 0 is the first spatial axis.
 std::array<int64_t, 2> resolve_padding(const Padding& padding, int axis, int64_t n,

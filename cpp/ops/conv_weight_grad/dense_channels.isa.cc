@@ -41,7 +41,7 @@ SWATH_ALWAYS_INLINE Schedule<T> make_grad_schedule(const WeightGradProblem& w) {
 
 template <class T>
 struct Memory {
-  T *sums, *dy, *staged;
+  T *sums, *dy, *staged, *mask_line;
   int64_t *offset, *row_offset, *col_offset;
 };
 
@@ -59,6 +59,7 @@ SWATH_ALWAYS_INLINE size_t lay_out(const WeightGradProblem& w, const Schedule<T>
                       (inputs_seen(q, s.grid.cols) + q.stride);
   m.staged = cut.take<T>(s.channels * box + 2 * kLanes<T>);
   m.offset = cut.take<int64_t>(n);
+  m.mask_line = cut.take<T>(mask_line_elements(p, s.channels, s.grid.cols));
   m.row_offset = cut.take<int64_t>(d.kernel * h.kernel);
   m.col_offset = cut.take<int64_t>(q.kernel);
   return static_cast<size_t>(cut.used);
@@ -94,12 +95,16 @@ struct Worker {
             q.stride * q.x_stride};
   }
 
+  MaskSource<T> mask_of(const ConvProblem& part, const Block& block) const {
+    return mask_source(part, b, block.n, 0, m.mask_line);
+  }
+
   Source<T> open_pixels(const ConvProblem& part, const Block& block, const InputBox& box) const {
     const auto& [d, h, q] = part.axis;
     const int64_t n = part.in_per_group;
     const BoxLayout layout{n, box.n[2] * n, box.n[1] * box.n[2] * n};
     const S* x = x_base<S>(part, b) + part.x_offset + block.n * part.x_batch_stride;
-    stage_box<T, S>(part, x, {0, n, 1}, box, layout, m.staged);
+    stage_box<T, S>(part, x, mask_of(part, block), {0, n, 1}, box, layout, m.staged);
     for (int64_t k = 0; k < d.kernel; ++k) {
       for (int64_t i = 0; i < h.kernel; ++i) {
         m.row_offset[k * h.kernel + i] = k * layout.plane_pitch + i * h.dilation * layout.row_pitch;
@@ -114,7 +119,7 @@ struct Worker {
     const RowsLayout layout = make_layout(part, block.n_rows, block.n_cols);
     const S* x = x_base<S>(part, b);
     stage_rows<T, S>(part, x + part.x_offset + block.n * part.x_batch_stride, x + part.x_high,
-                     part.in_per_group, box, layout, m.staged);
+                     mask_of(part, block), part.in_per_group, box, layout, m.staged);
     for (int64_t k = 0; k < d.kernel; ++k) {
       for (int64_t i = 0; i < h.kernel; ++i) {
         m.row_offset[k * h.kernel + i] = k * layout.plane_pitch + layout.row(i * h.dilation);
@@ -126,7 +131,8 @@ struct Worker {
 
   Source<T> open_x(const ConvProblem& part, const Block& block) const {
     const InputBox box = input_box(part, block);
-    if (sizeof(T) == sizeof(S) && is_inside(part, box)) return open_in_place(part, block, box);
+    if (!part.mask.is_present && sizeof(T) == sizeof(S) && is_inside(part, box))
+      return open_in_place(part, block, box);
     return part.x_channel_stride == 1 ? open_pixels(part, block, box) : open_rows(part, block, box);
   }
 
@@ -148,7 +154,7 @@ struct Worker {
     set_box_axis(box, h, 1, block.oy, block.n_rows);
     set_box_axis(box, q, 2, block.ox, block.n_cols);
     const BoxLayout layout{width, block.n_cols * width, block.n_rows * block.n_cols * width};
-    stage_box<T, S>(part, dy, {0, lanes.n, 1}, box, layout, m.dy);
+    stage_box<T, S>(part, dy, {}, {0, lanes.n, 1}, box, layout, m.dy);
     t.dy = m.dy;
     t.dy_row = layout.row_pitch;
     t.dy_step = width;

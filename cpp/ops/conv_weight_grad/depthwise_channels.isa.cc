@@ -34,7 +34,7 @@ SWATH_ALWAYS_INLINE Schedule make_grad_schedule(const ConvProblem& p) {
 
 template <class T>
 struct Memory {
-  T *sums, *dy, *x;
+  T *sums, *dy, *x, *mask_line;
   int64_t* offset;
 };
 
@@ -47,6 +47,7 @@ SWATH_ALWAYS_INLINE size_t lay_out(const ConvProblem& p, const Schedule& s, void
   m.dy = cut.take<T>(s.grid.rows * s.grid.cols * width);
   m.x = cut.take<T>(static_cast<int64_t>(box_elements(p, s.grid.rows, s.grid.cols)) * width);
   m.offset = cut.take<int64_t>(p.n_taps());
+  m.mask_line = cut.take<T>(mask_line_elements(p, width, s.grid.cols));
   return static_cast<size_t>(cut.used);
 }
 
@@ -70,13 +71,14 @@ struct Worker {
     const InputBox box = input_box(part, block);
     const S* x = x_base<S>(part, b) + part.x_offset + block.n * part.x_batch_stride;
     const int64_t pitch = round_up(n, kLanes<T>);
-    if (sizeof(T) == sizeof(S) && part.x_channel_stride == 1 && n == pitch &&
+    if (!part.mask.is_present && sizeof(T) == sizeof(S) && part.x_channel_stride == 1 && n == pitch &&
         is_inside(part, box)) {
       x += box.first[0] * d.x_stride + box.first[1] * h.x_stride + box.first[2] * q.x_stride;
       return {reinterpret_cast<const T*>(x), d.x_stride * d.dilation, h.x_stride, q.x_stride};
     }
     const BoxLayout layout{pitch, box.n[2] * pitch, box.n[1] * box.n[2] * pitch};
-    stage_box<T, S>(part, x, {0, n, 1}, box, layout, staged);
+    const MaskSource<T> mask = mask_source(part, b, block.n, 0, m.mask_line);
+    stage_box<T, S>(part, x, mask, {0, n, 1}, box, layout, staged);
     return {staged, layout.plane_pitch, layout.row_pitch, pitch};
   }
 

@@ -45,7 +45,7 @@ SWATH_ALWAYS_INLINE Schedule make_grad_schedule(const WeightGradProblem& w) {
 
 template <class T>
 struct Memory {
-  T *sums, *dy, *x, *result;
+  T *sums, *dy, *x, *result, *mask_line;
   int64_t *offset, *row_offset, *col_offset, *unused;
 };
 
@@ -70,6 +70,7 @@ SWATH_ALWAYS_INLINE size_t lay_out(const WeightGradProblem& w, const Schedule& s
   m.row_offset = cut.take<int64_t>(p.axis[0].kernel * p.axis[1].kernel);
   m.col_offset = cut.take<int64_t>(p.axis[2].kernel);
   m.unused = cut.take<int64_t>(2);
+  m.mask_line = cut.take<T>(mask_line_elements(p, s.channels, s.grid.cols));
   return static_cast<size_t>(cut.used);
 }
 
@@ -100,9 +101,9 @@ struct Worker {
   void add_block(const ConvProblem& x, const ConvProblem& dy, const Block& block) const {
     const auto& [d, h, q] = x.axis;
     const BlockInput<T> from =
-        open_block<T, S>(x, b, block, h.kernel, {m.row_offset, m.col_offset, {}, {}, {}, m.x});
+        open_block<T, S>(x, b, block, h.kernel, {m.row_offset, m.col_offset, {}, {}, {}, {}, m.mask_line, m.x});
     const BlockInput<T> grad =
-        open_block<T, S>(dy, b, block, 1, {m.unused, m.unused + 1, {}, {}, {}, m.dy});
+        open_block<T, S>(dy, b, block, 1, {m.unused, m.unused + 1, {}, {}, {}, {}, {}, m.dy});
     const int64_t n = x.in_per_group * x.n_taps();
     int64_t at = 0;
     for (int64_t c = 0; c < x.in_per_group; ++c) {

@@ -2,6 +2,7 @@
 // *.isa.cc only.
 #pragma once
 
+#include "ops/common/carver.h"
 #include "ops/pooling/width.h"
 
 namespace swath {
@@ -11,19 +12,6 @@ namespace {
 /// Elements that may be read past the end of a row in scratch memory.
 template <class A>
 inline constexpr int64_t kSlack = 2 * kLanes<A>;
-
-/// Cuts a worker's memory into pieces; with a null base it only counts.
-struct Carver {
-  char* base;
-  int64_t used = 0;
-
-  template <class T>
-  __attribute__((always_inline)) T* take(int64_t n) {
-    const int64_t at = used;
-    used += (n * static_cast<int64_t>(sizeof(T)) + 63) / 64 * 64;
-    return base == nullptr ? nullptr : reinterpret_cast<T*>(base + at);
-  }
-};
 
 template <class A>
 struct Scratch {

@@ -3,42 +3,11 @@
 #include <cmath>
 
 #include "core/kernel.h"
+#include "ops/common/scalar.h"
 #include "ops/sliding_conv/problem.h"
 
 namespace swath {
 namespace {
-
-double activate(double x, Activation kind, double a) {
-  switch (kind) {
-    case Activation::none:
-      return x;
-    case Activation::relu:
-      return x < 0 ? 0 : x;
-    case Activation::relu6:
-      return x < 0 ? 0 : x > 6 ? 6 : x;
-    case Activation::leaky_relu:
-      return x < 0 ? a * x : x;
-    case Activation::elu:
-      return x < 0 ? a * std::expm1(x) : x;
-    case Activation::gelu:
-      return 0.5 * x * std::erfc(-x * M_SQRT1_2);
-    case Activation::gelu_tanh:
-      return 0.5 * x * (1 + std::tanh(std::sqrt(2 / M_PI) * (x + 0.044715 * x * x * x)));
-    case Activation::silu:
-      return x / (1 + std::exp(-x));
-    case Activation::sigmoid:
-      return 1 / (1 + std::exp(-x));
-    case Activation::hardsigmoid:
-      return activate(x + 3, Activation::relu6, 0) / 6;
-    case Activation::hardswish:
-      return x * activate(x + 3, Activation::relu6, 0) / 6;
-    case Activation::tanh:
-      return std::tanh(x);
-    case Activation::softplus:
-      return x > 0 ? x + std::log1p(std::exp(-x)) : std::log1p(std::exp(x));
-  }
-  return x;
-}
 
 /// One output element.
 template <class T>
@@ -153,11 +122,11 @@ struct Element {
       for (int i = 0; i < 3; ++i) r += at[i] * p.axis[i].residual_stride;
       residual = value(b.read(e.residual), r);
     }
-    if (e.residual_first) return activate(y + residual, e.activation, e.activation_value);
-    y = activate(y, e.activation, e.activation_value);
+    if (e.residual_first) return activate_scalar(y + residual, e.activation, e.activation_value);
+    y = activate_scalar(y, e.activation, e.activation_value);
     if (e.has_gate) {
       const double gate = scale_and_shift(sum(e.gate_channels * p.w_out_stride), e.gate_channels);
-      y *= activate(gate, e.gate, e.gate_value);
+      y *= activate_scalar(gate, e.gate, e.gate_value);
     }
     return e.has_residual ? y + residual : y;
   }

@@ -1,0 +1,17 @@
+// What the bindings of the gates share.
+#pragma once
+
+#include <swath/ops/gates.h>
+
+#include "arguments.h"
+#include "call.h"
+
+namespace swath::python {
+
+/// None or a number of axes; None: all axes of x but N and the channels.
+int read_ndim(py::handle object, const TensorDesc& x, const char* op);
+
+/// The results that were computed, with None for the others.
+py::object spread_results(std::vector<py::object> found, const std::vector<bool>& needed);
+
+}  // namespace swath::python
