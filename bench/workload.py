@@ -18,6 +18,7 @@ Array = npt.NDArray[Any]
 Shape = tuple[int, ...]
 
 TESTS = Path(__file__).resolve().parents[1] / "tests"
+LAYOUTS = ("sliding_conv", "gated_conv", "partial_conv", "pooling")  # take both
 TINY_EXTENT, TINY_KERNEL = 12, 11  # spatial sizes of --small
 
 
@@ -76,6 +77,9 @@ class Workload:
             return None
         constant = [values[name] for name in ("weight", "bias") if name in values]
         x, plan = values["x"], plan_class(*constant, **self.kwargs)
+        if "mask" in values:
+            mask = values["mask"]
+            return lambda: plan(x, mask)[0]
         return lambda: plan(x)
 
     def call(self, values: Mapping[str, Array]) -> Callable[[], Array]:
@@ -85,6 +89,8 @@ class Workload:
             kwargs["out"] = values["x"]
         positional = [values[name] for name in ("x", "weight", "bias") if name in values]
         kwargs |= {k: v for k, v in values.items() if k not in ("x", "weight", "bias")}
+        if "mask" in values:
+            return lambda: function(*positional, **kwargs)[0]
         return lambda: function(*positional, **kwargs)
 
 
@@ -116,7 +122,8 @@ def numpy_dtype(name: str) -> np.dtype[Any]:
         import ml_dtypes
 
         return np.dtype(ml_dtypes.bfloat16)
-    return np.dtype({"f16": np.float16, "f32": np.float32, "f64": np.float64}[name])
+    names = {"f16": np.float16, "f32": np.float32, "f64": np.float64, "b8": np.bool_}
+    return np.dtype(names[name])
 
 
 def plan_name(function: str) -> str:
@@ -132,6 +139,9 @@ def make_arrays(workload: Workload) -> dict[str, Array]:
     rng = np.random.default_rng(0)
     values = {}
     for name, (shape, dtype) in workload.arrays.items():
+        if name == "mask":
+            values[name] = tiled_mask(rng, shape)
+            continue
         scale = 1 / math.sqrt(math.prod(shape[1:])) if name == "weight" else 1.0
         values[name] = (rng.standard_normal(shape, np.float32) * scale).astype(numpy_dtype(dtype))
     if workload.in_place:
@@ -141,6 +151,17 @@ def make_arrays(workload: Workload) -> dict[str, Array]:
         for channel in range(weight.shape[0]):
             weight[(channel, channel, *middle)] = 1
     return values
+
+
+def tiled_mask(rng: np.random.Generator, shape: Shape) -> Array:
+    """Half of the 32 x 32 tiles valid, in either layout."""
+    mask = np.ones(shape, bool)
+    (rows,) = {n for n in shape if n > 1} or {1}
+    n_tiles = -(-rows // 32)
+    tiles = np.zeros(n_tiles**2, bool)
+    tiles[rng.permutation(n_tiles**2)[: (n_tiles**2 + 1) // 2]] = True
+    plane = np.kron(tiles.reshape(n_tiles, n_tiles), np.ones((32, 32), bool))[:rows, :rows]
+    return mask & plane.reshape(shape)
 
 
 def load(ops: Iterable[str], dtypes: Iterable[str], *, is_small: bool) -> list[Workload]:
@@ -161,7 +182,10 @@ def load(ops: Iterable[str], dtypes: Iterable[str], *, is_small: bool) -> list[W
 
 
 def from_case(op: str, case: Any, dtype: str, *, is_small: bool) -> Workload:
-    arrays = {name: (tuple(shape), dtype) for name, shape in case.shapes.items()}
+    arrays = {
+        name: (tuple(shape), "b8" if name == "mask" else dtype)
+        for name, shape in case.shapes.items()
+    }
     name = case.name if dtype == "f32" else f"{case.name}_{dtype}"
     flops = case.flops
     if op == "pooling":
@@ -200,14 +224,18 @@ def variants(workload: Workload) -> list[Workload]:
     """The workload, its channels-last twin where layouts differ, and the in-place call."""
     found = [workload]
     x = workload.shape("x")
-    if workload.op in ("sliding_conv", "pooling") and len(x) == 4 and x[1] > 1:
-        x_last = ((x[0], *x[2:], x[1]), workload.dtype)
+    if workload.op in LAYOUTS and len(x) == 4 and x[1] > 1:
+        last = {
+            name: ((shape[0], *shape[2:], shape[1]), dtype)
+            for name, (shape, dtype) in workload.arrays.items()
+            if name in ("x", "mask")
+        }
         kwargs = {**workload.kwargs, "layout": "channels_last"}
         found.append(
             replace(
                 workload,
                 name=f"{workload.name}_nhwc",
-                arrays={**workload.arrays, "x": x_last},
+                arrays={**workload.arrays, **last},
                 kwargs=kwargs,
             )
         )

@@ -237,6 +237,19 @@ int read_choice(py::handle object, std::span<const std::string_view> names, ArgN
   refuse(name, object, list_of(names));
 }
 
+uint32_t read_choices(py::handle object, std::span<const std::string_view> names, ArgName name) {
+  if (object.is_none()) return (1u << names.size()) - 1;
+  if (PyUnicode_Check(object.ptr()) || !is_sequence(object.ptr())) {
+    refuse(name, object, format("None or a sequence of {}", list_of(names)));
+  }
+  const py::object items = items_of(object, name);
+  uint32_t chosen = 0;
+  for (int64_t i = 0; i < length(items); ++i) {
+    chosen |= 1u << read_choice(item(items, i), names, name);
+  }
+  return chosen;
+}
+
 Layout read_layout(py::handle object, const char* op) {
   static constexpr std::string_view kNames[] = {"channels_first", "channels_last"};
   return static_cast<Layout>(read_choice(object, kNames, {op, "layout"}));

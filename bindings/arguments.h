@@ -60,6 +60,9 @@ ActivationChoice read_activation(py::handle object, ArgName name);
 /// The index of a string among `names`.
 int read_choice(py::handle object, std::span<const std::string_view> names, ArgName name);
 
+/// Strings among `names`, or None for all of them: bit i stands for names[i].
+uint32_t read_choices(py::handle object, std::span<const std::string_view> names, ArgName name);
+
 Layout read_layout(py::handle object, const char* op);
 PaddingMode read_padding_mode(py::handle object, const char* op);
 

@@ -18,6 +18,7 @@ void bind_sliding_conv(py::module_& m);
 void bind_gated_conv(py::module_& m);
 void bind_partial_conv(py::module_& m);
 void bind_conv_transpose(py::module_& m);
+void bind_conv_backward(py::module_& m);
 void bind_pooling(py::module_& m);
 void bind_space_to_depth(py::module_& m);
 

@@ -18,6 +18,7 @@ PYBIND11_MODULE(_core, m, pybind11::mod_gil_not_used()) {
   bind_gated_conv(m);
   bind_partial_conv(m);
   bind_conv_transpose(m);
+  bind_conv_backward(m);
   bind_pooling(m);
   bind_space_to_depth(m);
   bind_plan(m);

@@ -107,6 +107,41 @@ def convolutions(draw: Draw) -> Case:
 
 
 @st.composite
+def gated(draw: Draw) -> Case:
+    """A drawn convolution with twice the output channels."""
+    plain = draw(convolutions())
+    kwargs = {k: v for k, v in plain.kwargs.items() if k != "residual_order"}
+    kwargs["gate"] = draw(st.sampled_from(["sigmoid", "hardsigmoid", "identity", "tanh", "relu"]))
+    kwargs["order"] = draw(st.sampled_from(["feature_first", "gate_first"]))
+    assert plain.weight is not None
+    weight = (2 * plain.weight[0], *plain.weight[1:])
+    return Case("drawn", f"gated_{plain.function}", plain.x, weight, kwargs, plain.extras)
+
+
+@st.composite
+def masked(draw: Draw) -> Case:
+    """A drawn convolution under a mask."""
+    plain = draw(convolutions().filter(lambda c: "channels" not in c.kwargs))
+    options = ("padding", "stride", "dilation", "groups", "layout", "activation")
+    kwargs = {k: v for k, v in plain.kwargs.items() if k in options}
+    kwargs["renormalize"] = draw(st.booleans())
+    assert plain.weight is not None
+    ndim = len(plain.weight) - 2
+    batched = len(plain.x) == ndim + 2
+    channel = len(plain.x) - 1 if "layout" in kwargs else int(batched)
+    shape = list(plain.x)
+    if batched and draw(st.booleans()):
+        shape[0] = 1
+    if draw(st.integers(0, 2)) or plain.x[channel] == 1:
+        shape[channel] = 1
+        kwargs["mask_update"] = draw(st.sampled_from(["any", "same"]))
+    kind = draw(st.sampled_from(["bool", "uint8", "x", "float32", "zeros", "ones"]))
+    extras = tuple(e for e in plain.extras if e == "bias")
+    function = f"partial_{plain.function}"
+    return Case("drawn", function, plain.x, plain.weight, kwargs, extras, mask=(kind, tuple(shape)))
+
+
+@st.composite
 def own_dilations(draw: Draw) -> Case:
     """Each output channel with its own dilation, under the paddings that give one length."""
     ndim = draw(st.sampled_from([1, 2]))

@@ -34,6 +34,16 @@ def test_convolution(case: Case, dtype: str, view: str, cluster: str) -> None:
     _agree(case, dtype, view, cluster)
 
 
+@given(strategies.gated(), _dtypes, _views, _clusters)
+def test_gated_convolution(case: Case, dtype: str, view: str, cluster: str) -> None:
+    _agree(case, dtype, view, cluster)
+
+
+@given(strategies.masked(), _dtypes, _views, _clusters)
+def test_partial_convolution(case: Case, dtype: str, view: str, cluster: str) -> None:
+    _agree(case, dtype, view, cluster)
+
+
 @given(strategies.own_dilations(), _dtypes, _views, _clusters)
 def test_own_dilation(case: Case, dtype: str, view: str, cluster: str) -> None:
     _agree(case, dtype, view, cluster)

@@ -7,6 +7,7 @@ weights; the faster one is timed.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -40,6 +41,8 @@ class TorchPlanar(Peer):
         reject(workload, "scale", "shift", "residual", "activation")
         tensors = {name: to_tensor(array) for name, array in values.items()}
         x = tensors.pop("x")
+        if workload.is_channels_last and "mask" in tensors:
+            tensors["mask"] = tensors["mask"].movedim(-1, 1)
         if workload.is_channels_last:
             x = x.movedim(-1, 1)
         if workload.in_place:
@@ -89,10 +92,18 @@ class TorchPlanar(Peer):
         weight, bias = tensors["weight"], tensors.get("bias")
         if workload.op == "conv_transpose":
             return [transposed(workload, g, self.rank(workload), weight, bias)]
+        rank, channels = self.rank(workload), workload.kwargs.get("channels")
+        if workload.op == "partial_conv":
+            return [masked(workload, g, rank, tensors)]
+        convolve = convolution(g, rank, weight, bias)
+        if workload.op == "gated_conv":
+            if g.groups > 1:  # one grouped convolution would interleave features and gates
+                halves = zip(weight.chunk(2), tensors["bias"].chunk(2), strict=True)
+                return [gated_halves(*(convolution(g, rank, w, b) for w, b in halves))]
+            ways = [convolve, *packed_convolution(g, rank, weight, bias, x)]
+            return [gated(way) for way in ways]
         if workload.op != "sliding_conv":
             raise Unsupported("no such operator")
-        rank, channels = self.rank(workload), workload.kwargs.get("channels")
-        convolve = convolution(g, rank, weight, bias)
         if channels:
             return [partial_channels(convolve, channels, workload.in_place)]
         return [convolve, *packed_convolution(g, rank, weight, bias, x)]
@@ -165,6 +176,46 @@ def packed_convolution(
     except (AttributeError, NotImplementedError, RuntimeError):
         return []
     return [lambda x: operations._convolution_pointwise(x, packed, bias, *window, "none", [], "")]
+
+
+def gated(convolve: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
+    """The published layer: one convolution, halves, activation and gate."""
+
+    def call(x: Tensor) -> Tensor:
+        feature, gate = convolve(x).chunk(2, 1)
+        return F.elu(feature, inplace=True).mul_(torch.sigmoid_(gate))
+
+    return call
+
+
+def gated_halves(
+    feature: Callable[[Tensor], Tensor], gate: Callable[[Tensor], Tensor]
+) -> Callable[[Tensor], Tensor]:
+    return lambda x: F.elu(feature(x), inplace=True).mul_(torch.sigmoid_(gate(x)))
+
+
+def masked(
+    workload: Workload, g: Geometry, rank: int, tensors: Mapping[str, Tensor]
+) -> Callable[[Tensor], Tensor]:
+    """The published layers: S3 with its mask update, or the convolution of active sites."""
+    mask = tensors["mask"].to(tensors["weight"].dtype)
+    ones = torch.ones(1, 1, *tensors["weight"].shape[2:], dtype=mask.dtype)
+    single = replace(g, groups=1)
+    convolve = convolution(g, rank, tensors["weight"], None)
+    count = convolution(single, rank, ones, None)
+    window = float(ones.numel())
+    column = tensors["bias"].reshape(1, -1, *(1,) * rank)
+    if workload.kwargs.get("mask_update") == "same":
+        biased = convolution(g, rank, tensors["weight"], tensors["bias"])
+        return lambda x: biased(x * mask) * mask
+
+    def call(x: Tensor) -> Tensor:
+        s = count(mask)
+        new = s.clamp(0, 1)
+        ratio = window / (s + 1e-8) * new
+        return (convolve(x * mask) * ratio + column) * new
+
+    return call
 
 
 def partial_channels(

@@ -1,6 +1,5 @@
-#include <swath/ops/sliding_conv.h>
+#include "ops/conv_transpose.h"
 
-#include "arguments.h"
 #include "bindings.h"
 #include "call.h"
 
@@ -24,15 +23,8 @@ py::object conv_transpose(int ndim, py::handle x, py::handle weight, py::handle 
   const TensorDesc& x_desc = call.input(kConvX, x, "x");
   const TensorDesc& weight_desc = call.input(kConvWeight, weight, "weight");
   const TensorDesc* bias_desc = call.optional_input(kConvBias, bias, "bias");
-  ConvTransposeParams p;
-  p.ndim = ndim;
-  p.op = op;
-  p.stride = read_extents(stride, ndim, {op, "stride"});
-  p.dilation = read_extents(dilation, ndim, {op, "dilation"});
-  p.padding = read_given_padding(padding, ndim, {op, "padding"});
-  p.output_padding = read_extents(output_padding, ndim, {op, "output_padding"});
-  p.groups = read_int(groups, {op, "groups"});
-  p.layout = read_layout(layout, op);
+  const ConvTransposeParams p =
+      read_conv_transpose(ndim, op, {stride, padding, dilation, groups, output_padding, layout});
   const int n_threads = read_threads(threads, {op, "threads"});
   call.out(out);
   return call.run(plan_conv_transpose(x_desc, weight_desc, bias_desc, p, call.options()),
@@ -40,6 +32,20 @@ py::object conv_transpose(int ndim, py::handle x, py::handle weight, py::handle 
 }
 
 }  // namespace
+
+ConvTransposeParams read_conv_transpose(int ndim, const char* op,
+                                        const ConvTransposeOptions& options) {
+  ConvTransposeParams p;
+  p.ndim = ndim;
+  p.op = op;
+  p.stride = read_extents(options.stride, ndim, {op, "stride"});
+  p.dilation = read_extents(options.dilation, ndim, {op, "dilation"});
+  p.padding = read_given_padding(options.padding, ndim, {op, "padding"});
+  p.output_padding = read_extents(options.output_padding, ndim, {op, "output_padding"});
+  p.groups = read_int(options.groups, {op, "groups"});
+  p.layout = read_layout(options.layout, op);
+  return p;
+}
 
 void bind_conv_transpose(py::module_& m) {
   m.def("conv_transpose", &conv_transpose, py::arg("ndim"), py::arg("x"), py::arg("weight"),

@@ -23,11 +23,18 @@ struct Operator {
 const std::vector<Operator>& operators();
 const Operator& find_operator(const char* name);
 
+/// Of packed weights, temporaries and each worker's scratch.
+inline constexpr size_t kMemoryAlign = 64;
+inline size_t aligned(size_t n) noexcept {
+  return (n + kMemoryAlign - 1) / kMemoryAlign * kMemoryAlign;
+}
+
 /// One kernel applied to one problem; a plan is a sequence of them with a barrier between.
 struct Step {
   const KernelRecord* kernel;
   std::shared_ptr<const void> problem;
   size_t packed_bytes = 0, scratch_bytes = 0;
+  size_t packed_offset = 0;  // in the plan's packed memory; steps may share an earlier step's
   int64_t n_tasks = 0;
   double cost_seconds = 0;
 };
@@ -36,6 +43,7 @@ struct Step {
 struct Operand {
   const TensorDesc* desc = nullptr;
   ArrayRef ref;
+  int64_t offset = 0;  // of element (0, 0, ...) from where `ref` points: a view of a larger array
 };
 
 struct PlanImpl {
@@ -49,6 +57,7 @@ struct PlanImpl {
   std::string kernel = "empty";
   std::vector<Candidate> candidates;
   int64_t flops = 0, bytes = 0;
+  size_t packed_bytes = 0;              // of all steps' weights
   size_t temp_bytes = 0;                // memory that steps hand to later steps (Buffers::temp)
   std::shared_ptr<std::byte[]> packed;  // all steps' weights, if packed ahead
 };
@@ -61,9 +70,14 @@ ArrayRef reserve_temp(PlanImpl& plan, int64_t n_bytes);
 const KernelRecord& select_kernel(const Operator& table, DType dtype, const void* problem,
                                   const std::string& op);
 
-/// Appends a step for `problem`, selecting its kernel.
+inline constexpr int kOwnWeights = -1;
+
+/// Appends a step for `problem`, selecting its kernel. `same_weights` is the index of an earlier
+/// step whose problem has the same weights in the same axes: if both have one kernel they share the
+/// packed copy.
 void add_step(PlanImpl& plan, const Operator& table, DType dtype,
-              std::shared_ptr<const void> problem, double cost_seconds, const std::string& op);
+              std::shared_ptr<const void> problem, double cost_seconds, const std::string& op,
+              int same_weights = kOwnWeights);
 /// Appends a step for a kernel that needs no selection.
 void add_step(PlanImpl& plan, const KernelRecord& kernel, std::shared_ptr<const void> problem,
               double cost_seconds);

@@ -12,20 +12,17 @@
 namespace swath {
 namespace {
 
-constexpr size_t kAlign = 64;
-size_t aligned(size_t n) noexcept { return (n + kAlign - 1) / kAlign * kAlign; }
-
 /// Below this a second thread costs more than it brings (waking one takes 5 to 50 microseconds).
 constexpr double kSecondsPerThread = 30e-6;
 /// Several ranges per worker, so that an uneven machine still balances.
 constexpr int64_t kRangesPerWorker = 4;
 
 struct FreeAligned {
-  void operator()(std::byte* p) const noexcept { ::operator delete[](p, std::align_val_t{kAlign}); }
+  void operator()(std::byte* p) const noexcept { ::operator delete[](p, std::align_val_t{kMemoryAlign}); }
 };
 
 std::byte* allocate(size_t n, const std::string& op) {
-  auto* p = static_cast<std::byte*>(::operator new[](n, std::align_val_t{kAlign}, std::nothrow));
+  auto* p = static_cast<std::byte*>(::operator new[](n, std::align_val_t{kMemoryAlign}, std::nothrow));
   if (p == nullptr) {
     throw Error(ErrorCode::out_of_memory, op, "workspace",
                 format("cannot allocate a workspace of {} bytes", n));
@@ -46,12 +43,6 @@ std::byte* thread_workspace(size_t n, const std::string& op) {
   return memory.get();
 }
 
-size_t total_packed(const PlanImpl& plan) noexcept {
-  size_t n = 0;
-  for (const Step& s : plan.steps) n += aligned(s.packed_bytes);
-  return n;
-}
-
 Buffers to_buffers(std::span<const void* const> inputs, std::span<void* const> outputs) {
   if (inputs.size() > kMaxInputs || outputs.size() > kMaxOutputs) {
     throw Error(ErrorCode::internal, "run", "buffers", "more arrays than the operator has");
@@ -60,6 +51,13 @@ Buffers to_buffers(std::span<const void* const> inputs, std::span<void* const> o
   std::copy(inputs.begin(), inputs.end(), b.in);
   std::copy(outputs.begin(), outputs.end(), b.out);
   return b;
+}
+
+void pack_weights(const PlanImpl& plan, const Buffers& buffers, std::byte* packed) noexcept {
+  for (const Step& s : plan.steps) {
+    if (s.packed_bytes == 0) continue;
+    s.kernel->fns->pack(s.problem.get(), buffers, packed + s.packed_offset);
+  }
 }
 
 int workers_for(const Step& step, int limit) noexcept {
@@ -99,14 +97,14 @@ const std::string& Plan::kernel() const noexcept { return impl_->kernel; }
 const std::vector<Candidate>& Plan::candidates() const noexcept { return impl_->candidates; }
 int64_t Plan::flops() const noexcept { return impl_->flops; }
 int64_t Plan::bytes() const noexcept { return impl_->bytes; }
-size_t Plan::packed_bytes() const noexcept { return total_packed(*impl_); }
+size_t Plan::packed_bytes() const noexcept { return impl_->packed_bytes; }
 
 size_t Plan::workspace_bytes(int n_threads) const noexcept {
   size_t scratch = 0;
   for (const Step& s : impl_->steps) {
     scratch = std::max(scratch, aligned(s.scratch_bytes) * workers_for(s, n_threads));
   }
-  return scratch + aligned(impl_->temp_bytes) + (impl_->packed ? 0 : total_packed(*impl_));
+  return scratch + aligned(impl_->temp_bytes) + (impl_->packed ? 0 : impl_->packed_bytes);
 }
 
 double Plan::cost_seconds() const noexcept {
@@ -117,15 +115,11 @@ double Plan::cost_seconds() const noexcept {
 
 Plan Plan::prepack(std::span<const void* const> inputs) const {
   auto copy = std::make_shared<PlanImpl>(*impl_);
-  const size_t n = total_packed(*copy);
+  const size_t n = copy->packed_bytes;
   if (n == 0) return *this;
   copy->packed = std::shared_ptr<std::byte[]>(allocate(n, copy->op), FreeAligned{});
   const Buffers buffers = to_buffers(inputs, {});
-  std::byte* at = copy->packed.get();
-  for (const Step& s : copy->steps) {
-    if (s.packed_bytes > 0) s.kernel->fns->pack(s.problem.get(), buffers, at);
-    at += aligned(s.packed_bytes);
-  }
+  pack_weights(*copy, buffers, copy->packed.get());
   return Plan(std::move(copy));
 }
 
@@ -148,15 +142,12 @@ void Plan::run(std::span<const void* const> inputs, std::span<void* const> outpu
   const std::byte* packed = impl_->packed.get();
   std::byte* scratch = workspace + aligned(impl_->temp_bytes);
   if (packed == nullptr) {
+    pack_weights(*impl_, buffers, scratch);
     packed = scratch;
-    for (const Step& s : impl_->steps) {
-      if (s.packed_bytes > 0) s.kernel->fns->pack(s.problem.get(), buffers, scratch);
-      scratch += aligned(s.packed_bytes);
-    }
+    scratch += impl_->packed_bytes;
   }
   for (const Step& s : impl_->steps) {
-    run_step(s, buffers, packed, scratch, executor, limit);
-    packed += aligned(s.packed_bytes);
+    run_step(s, buffers, packed + s.packed_offset, scratch, executor, limit);
   }
 }
 

@@ -117,6 +117,8 @@ void add_step(PlanImpl& plan, const KernelRecord& kernel, std::shared_ptr<const 
               double cost_seconds) {
   Step step{&kernel, std::move(problem)};
   step.packed_bytes = kernel.fns->packed_bytes(step.problem.get());
+  step.packed_offset = plan.packed_bytes;
+  plan.packed_bytes += aligned(step.packed_bytes);
   step.scratch_bytes = kernel.fns->scratch_bytes(step.problem.get());
   step.n_tasks = kernel.fns->n_tasks(step.problem.get());
   step.cost_seconds = cost_seconds;
@@ -125,13 +127,21 @@ void add_step(PlanImpl& plan, const KernelRecord& kernel, std::shared_ptr<const 
 }
 
 void add_step(PlanImpl& plan, const Operator& table, DType dtype,
-              std::shared_ptr<const void> problem, double cost_seconds, const std::string& op) {
+              std::shared_ptr<const void> problem, double cost_seconds, const std::string& op,
+              int same_weights) {
   const KernelRecord& kernel = select_kernel(table, dtype, problem.get(), op);
   if (plan.wants_reasons && is_costliest(plan, cost_seconds)) {
     plan.candidates = explain_choice(table, dtype, problem.get(), &kernel);
   }
   plan.op = op;
   add_step(plan, kernel, std::move(problem), cost_seconds);
+  if (same_weights == kOwnWeights) return;
+  const Step& owner = plan.steps[same_weights];
+  Step& step = plan.steps.back();
+  if (owner.kernel != step.kernel || owner.packed_bytes != step.packed_bytes) return;
+  plan.packed_bytes = step.packed_offset;
+  step.packed_offset = owner.packed_offset;
+  step.packed_bytes = 0;
 }
 
 std::vector<std::string> operator_names() {

@@ -67,15 +67,14 @@ SWATH_ALWAYS_INLINE V silu(V x) {
   return gated(x, kMax, exp_parts(-at_most(abs(x), kMax)));
 }
 
-/// 0.5 x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))) = x sigmoid(c0 x + c1 x^3).
+/// exp(-(c0 a + c1 a^3)) for 0 <= a <= kGeluTanhMax, see gelu_tanh.
 template <class V>
-SWATH_ALWAYS_INLINE V gelu_tanh(V x) {
+SWATH_ALWAYS_INLINE Exponential<V> gelu_tanh_exponential(V a) {
   using T = Table<V>;
   const V c0 = splat<V>(T::kGeluScale);
   const V c1 = splat<V>(T::kGeluCubic);
   // The argument reaches 17 where the result still counts: one rounding of it would be 17 half ulp
   // of the result. So each step carries its error along.
-  const V a = at_most(abs(x), T::kGeluTanhMax);
   const V square = a * a;
   const V square_low = product_error(a, a, square);
   const V cubic = c1 * square;
@@ -88,12 +87,18 @@ SWATH_ALWAYS_INLINE V gelu_tanh(V x) {
   const V n = exponent_of(-s);
   const V high = mul_add(n, splat<V>(-T::kLn2High), -s);
   const V low = mul_add(n, splat<V>(-T::kLn2Low), -s_low);
-  return gated(x, T::kGeluTanhMax, exp_reduced(n, high, low));
+  return exp_reduced(n, high, low);
+}
+/// 0.5 x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))) = x sigmoid(c0 x + c1 x^3).
+template <class V>
+SWATH_ALWAYS_INLINE V gelu_tanh(V x) {
+  constexpr auto kMax = Table<V>::kGeluTanhMax;
+  return gated(x, kMax, gelu_tanh_exponential(at_most(abs(x), kMax)));
 }
 
-/// a Phi(-a) for 0 <= a <= kNormalMax, Phi the normal distribution. In float Phi is
+/// m Phi(-a) for 0 <= a <= kNormalMax, Phi the normal distribution. In float Phi is
 /// exp(-a^2 / 2 - q(a)) / 2: one exponential whose argument carries its error along.
-SWATH_ALWAYS_INLINE F32 normal_tail(F32 a) {
+SWATH_ALWAYS_INLINE F32 mul_normal_tail(F32 m, F32 a) {
   using T = MathTable<float>;
   const F32 v = at_most(a, T::kNormalFitMax);
   const F32 from_centre = v - set1(T::kNormalCentre);
@@ -111,22 +116,29 @@ SWATH_ALWAYS_INLINE F32 normal_tail(F32 a) {
   const F32 shifted = shift + square;
   const F32 shifted_low = (shift - shifted) + square;
   const F32 low = mul_add(n, set1(-T::kLn2Low), shifted_low + (square_low - q_low));
-  return mul_exp(set1(0.5f) * a, exp_reduced(n, shifted - q, low));
+  return mul_exp(set1(0.5f) * m, exp_reduced(n, shifted - q, low));
 }
-SWATH_ALWAYS_INLINE F64 normal_tail(F64 a) {
-  using T = MathTable<double>;
-  const F64 half = set1(-0.5);
-  const F64 square = a * a;
-  const F64 n = exponent_of(half * square);
-  const F64 high = mul_add(n, set1(-T::kLn2High), half * square);
-  const F64 low = mul_add(n, set1(-T::kLn2Low), half * product_error(a, a, square));
-  return mul_exp(mul_normal_ratio(a, at_most(a, T::kNormalFitMax)), exp_reduced(n, high, low));
+/// exp(-a^2 / 2) for 0 <= a <= kNormalMax, the rounding of a^2 carried along.
+template <class V>
+SWATH_ALWAYS_INLINE Exponential<V> gaussian(V a) {
+  using T = Table<V>;
+  const V half = splat<V>(-0.5);
+  const V square = a * a;
+  const V n = exponent_of(half * square);
+  const V high = mul_add(n, splat<V>(-T::kLn2High), half * square);
+  const V low = mul_add(n, splat<V>(-T::kLn2Low), half * product_error(a, a, square));
+  return exp_reduced(n, high, low);
+}
+SWATH_ALWAYS_INLINE F64 mul_normal_tail(F64 m, F64 a) {
+  const F64 ratio = mul_normal_ratio(m, at_most(a, MathTable<double>::kNormalFitMax));
+  return mul_exp(ratio, gaussian(a));
 }
 
 /// x Phi(x) = 0.5 x (1 + erf(x / sqrt(2))) = max(x, 0) - |x| Phi(-|x|), which does not cancel.
 template <class V>
 SWATH_ALWAYS_INLINE V gelu(V x) {
-  return at_least(x, 0) - normal_tail(at_most(abs(x), Table<V>::kNormalMax));
+  const V a = at_most(abs(x), Table<V>::kNormalMax);
+  return at_least(x, 0) - mul_normal_tail(a, a);
 }
 
 }  // namespace

@@ -60,6 +60,8 @@ struct MathTable<float> {
                                       0x1.fe98b6p-14f,  -0x1.deaad2p-17f, 0x1.814364p-20f,
                                       -0x1.a4d198p-24f, 0x1.2d3f6ep-32f,  0x1.32dep-30f,
                                       -0x1.94c5c6p-31f, 0x1.80c662p-33f};
+  // The normal distribution's density at 0.
+  static constexpr float kNormalDensity = 0x1.988454p-2f;
   // gelu_tanh's 2 sqrt(2 / pi) and its product with 0.044715, in two parts each.
   static constexpr float kGeluScale = 0x1.988454p0f, kGeluScaleLow = -0x1.857936p-25f;
   static constexpr float kGeluCubic = 0x1.2444f2p-4f, kGeluCubicLow = 0x1.49b16ap-29f;
@@ -141,6 +143,7 @@ struct MathTable<double> {
       0x1.91b4744bebd2cp-17, -0x1.472f3d7a27543p-22, -0x1.c8b104da1ade5p-20,
       0x1.bee69fa0c90a3p-23, 0x1.2d2493660b5f3p-22,  -0x1.fe41b5811837cp-27,
       -0x1.68c62b1f41fep-25, -0x1.1a7712d3aa778p-27};
+  static constexpr double kNormalDensity = 0x1.9884533d43651p-2;
   static constexpr double kSqrt2 = 0x1.6a09e667f3bcdp0;
   static constexpr double kGeluScale = 0x1.9884533d43651p0, kGeluScaleLow = -0x1.cbc0d30ebfd15p-54;
   static constexpr double kGeluCubic = 0x1.2444f2a4d8b4bp-4;

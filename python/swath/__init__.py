@@ -1,6 +1,6 @@
 """Fast sliding-window operators on CPUs, for NumPy and every array library that speaks DLPack."""
 
-from swath import info, testing
+from swath import grad, info, testing
 from swath._core import (
     DeviceError,
     DeviceFailure,
@@ -75,6 +75,7 @@ __all__ = [
     "gated_conv1d",
     "gated_conv2d",
     "gated_conv3d",
+    "grad",
     "info",
     "max_pool1d",
     "max_pool2d",

@@ -17,6 +17,9 @@ Padding: TypeAlias = int | str | Sequence[int] | Sequence[Sequence[int]]
 Activation: TypeAlias = str | tuple[str, float] | None
 """None, a name or ``(name, value)``."""
 
+Needs: TypeAlias = Sequence[str] | None
+"""The inputs whose gradients are wanted, None for all."""
+
 Layout: TypeAlias = Literal["channels_first", "channels_last"]
 PaddingMode: TypeAlias = Literal["zeros", "reflect", "replicate", "circular", "partial"]
 PassThrough: TypeAlias = Literal["copy", "none"]

@@ -5,11 +5,15 @@
 
 #include <cstdint>
 
-// Every unary function of simd/math.h; leaky_relu has slope 0.01, elu has alpha 1.
+// Every unary function of simd/math.h and simd/math_slopes.h; leaky_relu has slope 0.01, elu has
+// alpha 1.
 // clang-format off
 #define SWATH_SIMD_FUNCTIONS(F)                                                 \
   F(exp) F(expm1) F(tanh) F(sigmoid) F(erf) F(gelu) F(gelu_tanh) F(silu)        \
-  F(softplus) F(elu) F(relu) F(relu6) F(leaky_relu) F(hardsigmoid) F(hardswish)
+  F(softplus) F(elu) F(relu) F(relu6) F(leaky_relu) F(hardsigmoid) F(hardswish) \
+  F(gelu_slope) F(gelu_tanh_slope) F(silu_slope) F(sigmoid_slope) F(tanh_slope)   \
+  F(softplus_slope) F(elu_slope) F(relu_slope) F(relu6_slope) F(leaky_relu_slope) \
+  F(hardsigmoid_slope) F(hardswish_slope)
 // clang-format on
 
 namespace swath {

@@ -1,7 +1,7 @@
 // The SIMD layer of one cluster behind plain functions, for simd_test.cc.
 #include "simd_probe.h"
 
-#include "simd/math.h"
+#include "simd/math_slopes.h"
 
 namespace swath {
 namespace SWATH_ISA {
@@ -14,6 +14,15 @@ SWATH_ALWAYS_INLINE V leaky_relu(V x) {
 template <class V>
 SWATH_ALWAYS_INLINE V elu(V x) {
   return elu(x, Elem<V>(1));
+}
+
+template <class V>
+SWATH_ALWAYS_INLINE V leaky_relu_slope(V x) {
+  return leaky_relu_slope(x, Elem<V>(0.01));
+}
+template <class V>
+SWATH_ALWAYS_INLINE V elu_slope(V x) {
+  return elu_slope(x, Elem<V>(1));
 }
 
 template <class T>

@@ -10,6 +10,65 @@
 
 namespace swath_test {
 
+template <class R>
+R sigmoid(R x) {
+  return x < 0 ? std::exp(x) / (1 + std::exp(x)) : 1 / (1 + std::exp(-x));
+}
+/// sqrt(2 / pi) (x + 0.044715 x^3).
+template <class R>
+R gelu_tanh_argument(R x) {
+  return std::sqrt(2 / std::acos(R{-1})) * (x + R(0.044715L) * x * x * x);
+}
+/// The derivative of x sigmoid(a(x)), given a and x a'(x).
+template <class R>
+R gated_slope(R a, R t) {
+  if (std::isinf(a)) return a > 0;
+  const R z = std::exp(-std::fabs(a)), square = (1 + z) * (1 + z);
+  return a < 0 ? z * (1 + z + t) / square : (1 + z + t * z) / square;
+}
+
+/// Derivatives of the activations; x is a value of T.
+template <class T, class R>
+R slope_reference(swath::SimdFunction function, R x) {
+  using swath::SimdFunction;
+  if (std::isnan(x)) return x;
+  switch (function) {
+    case SimdFunction::gelu_slope: {
+      const R density = std::exp(-x * x / 2) / std::sqrt(2 * std::acos(R{-1}));
+      return std::erfc(-x / std::sqrt(R{2})) / 2 + (std::isinf(x) ? R{0} : x * density);
+    }
+    case SimdFunction::gelu_tanh_slope: {
+      const R a = 2 * gelu_tanh_argument(x);
+      const R scale = 2 * std::sqrt(2 / std::acos(R{-1}));
+      return gated_slope(a, x * scale * (1 + 3 * R(0.044715L) * x * x));
+    }
+    case SimdFunction::silu_slope:
+      return gated_slope(x, x);
+    case SimdFunction::sigmoid_slope:
+    case SimdFunction::tanh_slope: {
+      const bool is_tanh = function == SimdFunction::tanh_slope;
+      const R z = std::exp(-std::fabs(is_tanh ? 2 * x : x));
+      return (is_tanh ? 4 : 1) * z / ((1 + z) * (1 + z));
+    }
+    case SimdFunction::softplus_slope:
+      return sigmoid(x);
+    case SimdFunction::elu_slope:
+      return x > 0 ? R{1} : std::exp(x);
+    case SimdFunction::relu_slope:
+      return x > 0;
+    case SimdFunction::relu6_slope:
+      return x > 0 && x < 6;
+    case SimdFunction::leaky_relu_slope:
+      return x > 0 ? R{1} : R{T(0.01)};
+    case SimdFunction::hardsigmoid_slope:
+      return x > -3 && x < 3 ? R{1} / 6 : R{0};
+    case SimdFunction::hardswish_slope:
+      return x <= -3 ? R{0} : x >= 3 ? R{1} : (x + R{1.5}) / 3;
+    default:
+      return std::numeric_limits<R>::quiet_NaN();
+  }
+}
+
 /// R is wider than T; x is a value of T.
 template <class T, class R>
 R reference(swath::SimdFunction function, R x) {
@@ -24,16 +83,13 @@ R reference(swath::SimdFunction function, R x) {
     case SimdFunction::tanh:
       return std::tanh(x);
     case SimdFunction::sigmoid:
-      return x < 0 ? std::exp(x) / (1 + std::exp(x)) : 1 / (1 + std::exp(-x));
+      return sigmoid(x);
     case SimdFunction::erf:
       return std::erf(x);
     case SimdFunction::gelu:
       return at_limit ? R{0} : x * std::erfc(-x / std::sqrt(R{2})) / 2;
-    case SimdFunction::gelu_tanh: {
-      const R pi = std::acos(R{-1});
-      const R u = std::sqrt(2 / pi) * (x + R(0.044715L) * x * x * x);
-      return at_limit ? R{0} : x / (1 + std::exp(-2 * u));
-    }
+    case SimdFunction::gelu_tanh:
+      return at_limit ? R{0} : x / (1 + std::exp(-2 * gelu_tanh_argument(x)));
     case SimdFunction::silu:
       return at_limit ? R{0} : x / (1 + std::exp(-x));
     case SimdFunction::softplus:
@@ -50,15 +106,31 @@ R reference(swath::SimdFunction function, R x) {
       return clamp(x + 3, 0, 6) / 6;
     case SimdFunction::hardswish:
       return at_limit ? R{0} : x * clamp(x + 3, 0, 6) / 6;
+    default:
+      return slope_reference<T, R>(function, x);
   }
-  return std::numeric_limits<R>::quiet_NaN();
 }
 
-/// Whether the error is counted in ulp of max(|y|, eps |x| / 2) instead of ulp of y.
-inline bool has_floor(swath::SimdFunction function) {
+/// The errors of a function are counted in ulp of max(|y|, floor).
+template <class T, class R>
+R floor_of(swath::SimdFunction function, R x) {
   using swath::SimdFunction;
-  return function == SimdFunction::gelu || function == SimdFunction::gelu_tanh ||
-         function == SimdFunction::silu || function == SimdFunction::softplus;
+  constexpr R kHalfUlp = std::numeric_limits<T>::epsilon() / R{2};
+  switch (function) {
+    case SimdFunction::gelu:
+    case SimdFunction::gelu_tanh:
+    case SimdFunction::silu:
+    case SimdFunction::softplus:
+      return kHalfUlp * std::fabs(x);
+    case SimdFunction::gelu_slope:
+      return std::fmax(std::erfc(-x / std::sqrt(R{2})) / 2, kHalfUlp);
+    case SimdFunction::gelu_tanh_slope:
+      return sigmoid(2 * gelu_tanh_argument(x));
+    case SimdFunction::silu_slope:
+      return sigmoid(x);
+    default:
+      return 0;
+  }
 }
 
 /// |y - expected| in units of the last place of T at max(|expected|, floor); infinity if one is NaN

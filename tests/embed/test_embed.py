@@ -35,7 +35,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     build = build if build.is_absolute() else ROOT / build
     if not (build / "CMakeCache.txt").is_file():
         run("cmake", "-S", ROOT, "-B", build, f"-DPython_EXECUTABLE={sys.executable}")
-        run("cmake", "--build", build, "--parallel")
+        run("cmake", "--build", build, "--parallel", str(os.cpu_count() or 1))
     run("cmake", "--install", build, "--prefix", folder / "prefix")
     return folder / "prefix"
 

@@ -9,6 +9,7 @@
 
 #include <swath/ops/gated_conv.h>
 #include <swath/ops/partial_conv.h>
+#include <swath/ops/conv_backward.h>
 #include <swath/ops/pooling.h>
 #include <swath/ops/sliding_conv.h>
 #include <swath/ops/space_to_depth.h>

@@ -37,7 +37,8 @@ struct TransposedCall {
 TransposedCall describe_conv_transpose(const TransposedArrays& arrays,
                                        const ConvTransposeParams& params);
 
-/// Appends the steps of a call; `y` has the call's shape.
-void add_conv_transpose(PlanImpl& plan, const TransposedCall& call, const Operand& y);
+/// Appends the steps of a call; `y` has the call's shape. `accumulate`: adds to what y holds.
+void add_conv_transpose(PlanImpl& plan, const TransposedCall& call, const Operand& y,
+                        bool accumulate = false);
 
 }  // namespace swath

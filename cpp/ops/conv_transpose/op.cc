@@ -119,6 +119,7 @@ ConvProblem whole_problem(const TransposedCall& call, const Operand& y) {
   describe_channel_arrays(call.site, x, call.y_shape[map.c], {.bias = arrays.bias.desc},
                           c.epilogue);
   c.epilogue.bias = arrays.bias.ref;
+  c.epilogue.bias_offset = arrays.bias.offset;
   c.dtype = x.dtype;
   c.x = arrays.x.ref;
   c.w = arrays.weight.ref;
@@ -134,7 +135,12 @@ ConvProblem whole_problem(const TransposedCall& call, const Operand& y) {
   c.w_group_stride = c.in_per_group * weight.strides[0];
   c.w_in_stride = weight.strides[0];
   c.w_out_stride = weight.strides[1];
-  set_readable_span(x, c);
+  c.x_offset = arrays.x.offset;
+  c.y_offset = y.offset;
+  c.w_offset = arrays.weight.offset;
+  const ReadableSpan span = readable_span(arrays.x);
+  c.x_low = span.low;
+  c.x_high = span.high;
   return c;
 }
 
@@ -148,7 +154,9 @@ void add_fill(PlanImpl& plan, const TransposedCall& call, const ConvProblem& who
                    .bias_stride = whole.epilogue.bias_stride,
                    .has_bias = whole.epilogue.has_bias,
                    .bias = whole.epilogue.bias,
-                   .y = y.ref};
+                   .y = y.ref,
+                   .bias_offset = whole.epilogue.bias_offset,
+                   .y_offset = y.offset};
   for (int i = 0; i < call.params.ndim; ++i) {
     fill.shape[i] = y.desc->shape[call.map.spatial[i]];
     fill.strides[i] = y.desc->strides[call.map.spatial[i]];
@@ -175,7 +183,9 @@ ConvProblem phase_problem(const TransposedCall& call, const ConvProblem& whole, 
                             .x_stride = x.strides[at],
                             .w_stride = -f.tap_step * w_stride,
                             .y_stride = call.params.stride[i] * y.desc->strides[at]};
+    c.axis[3 - ndim + i].residual_stride = c.axis[3 - ndim + i].y_stride;
     c.y_offset += f.first_out * y.desc->strides[at];
+    c.epilogue.residual_offset = c.y_offset;
     c.w_offset += f.last_tap() * w_stride;
   }
   return c;
@@ -183,9 +193,15 @@ ConvProblem phase_problem(const TransposedCall& call, const ConvProblem& whole, 
 
 }  // namespace
 
-void add_conv_transpose(PlanImpl& plan, const TransposedCall& call, const Operand& y) {
+void add_conv_transpose(PlanImpl& plan, const TransposedCall& call, const Operand& y,
+                        bool accumulate) {
   if (y.desc->n_elements() == 0) return;
-  const ConvProblem whole = whole_problem(call, y);
+  ConvProblem whole = whole_problem(call, y);
+  // y is its own residual: each element is read right before the same task writes it.
+  whole.epilogue.has_residual = accumulate;
+  whole.epilogue.residual = y.ref;
+  whole.epilogue.residual_batch_stride = whole.y_batch_stride;
+  whole.epilogue.residual_channel_stride = whole.y_channel_stride;
   std::array<std::vector<Phase>, 3> phases;
   bool has_gaps = whole.in_per_group == 0;  // outputs that no tap reaches
   for (int i = 0; i < 3; ++i) {
@@ -193,7 +209,7 @@ void add_conv_transpose(PlanImpl& plan, const TransposedCall& call, const Operan
     phases[i] = phases_of(a);
     has_gaps |= static_cast<int64_t>(phases[i].size()) < std::min(a.stride, a.out);
   }
-  if (has_gaps) add_fill(plan, call, whole, y);
+  if (has_gaps && !accumulate) add_fill(plan, call, whole, y);
   if (whole.in_per_group == 0) return;
   for (const Phase& f0 : phases[0]) {
     for (const Phase& f1 : phases[1]) {

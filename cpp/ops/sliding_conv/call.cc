@@ -179,6 +179,9 @@ ConvEpilogue make_epilogue(const ConvCall& call) {
   e.bias = a.bias.ref;
   e.scale = a.scale.ref;
   e.shift = a.shift.ref;
+  e.bias_offset = a.bias.offset;
+  e.scale_offset = a.scale.offset;
+  e.shift_offset = a.shift.offset;
   e.activation = p.activation;
   e.activation_value = p.activation_value;
   e.residual_first = p.residual_before_activation;
@@ -194,8 +197,9 @@ ConvEpilogue make_epilogue(const ConvCall& call) {
   e.residual = a.residual.ref;
   e.residual_channel_stride = a.residual.desc->strides[call.xmap.c];
   e.residual_batch_stride = call.batch_stride(*a.residual.desc);
+  e.residual_offset = a.residual.offset;
   if (covers_all_channels(call)) {
-    e.residual_offset = call.first_channel * e.residual_channel_stride;
+    e.residual_offset += call.first_channel * e.residual_channel_stride;
   }
   return e;
 }
@@ -215,14 +219,17 @@ ConvProblem make_problem(const ConvCall& call, const Operand& x, int64_t x_first
   c.y = y.ref;
   c.x_batch_stride = call.batch_stride(*x.desc);
   c.x_channel_stride = x.desc->strides[call.xmap.c];
-  c.x_offset = (call.first_channel - x_first) * c.x_channel_stride;
+  c.x_offset = x.offset + (call.first_channel - x_first) * c.x_channel_stride;
   c.y_batch_stride = call.batch_stride(*y.desc);
   c.y_channel_stride = y.desc->strides[call.xmap.c];
-  c.y_offset = call.copies_others ? call.first_channel * c.y_channel_stride : 0;
+  c.y_offset = y.offset + (call.copies_others ? call.first_channel * c.y_channel_stride : 0);
+  c.w_offset = call.arrays.weight.offset;
   c.w_out_stride = call.weight.strides[0];
   c.w_in_stride = call.weight.strides[1];
   c.epilogue = make_epilogue(call);
-  set_readable_span(*x.desc, c);
+  const ReadableSpan span = readable_span(x);
+  c.x_low = span.low;
+  c.x_high = span.high;
   for (int i = 0; i < p.ndim; ++i) {
     ConvAxis& a = c.axis[3 - p.ndim + i];
     const int at = call.xmap.spatial[i];
@@ -341,12 +348,16 @@ ConvCall describe_conv(const ConvArrays& arrays, const SlidingConvParams& params
   return call;
 }
 
+std::vector<DilationRun> conv_pieces(const ConvCall& call) {
+  return cut_at_groups(call.runs, call.n_out / call.params.groups);
+}
+
 std::vector<ConvProblem> conv_problems(const ConvCall& call, const Operand& x, int64_t x_first,
                                        const Operand& y) {
   std::vector<ConvProblem> problems;
   if (call.n_out == 0) return problems;
   const ConvProblem whole = make_problem(call, x, x_first, y);
-  for (const DilationRun& run : cut_at_groups(call.runs, call.n_out / call.params.groups)) {
+  for (const DilationRun& run : conv_pieces(call)) {
     problems.push_back(cut_problem(call, whole, run));
   }
   return problems;

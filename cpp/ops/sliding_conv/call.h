@@ -13,7 +13,7 @@ namespace swath {
 
 /// The arrays of a call; absent ones have no description.
 struct ConvArrays {
-  Operand x, weight, bias, scale, shift, residual;
+  Operand x{}, weight{}, bias{}, scale{}, shift{}, residual{};
 };
 
 /// The arrays of a plan whose inputs are in the slots of SlidingConvInput.
@@ -54,6 +54,9 @@ ConvCall describe_conv(const ConvArrays& arrays, const SlidingConvParams& params
 
 /// Padding before each axis for one dilation, after checking it.
 std::array<int64_t, 3> padding_before(const ConvCall& call, const Extents& dilation);
+
+/// The runs cut so that each is whole groups or lies within one group.
+std::vector<DilationRun> conv_pieces(const ConvCall& call);
 
 /// One problem for each run of output channels that share their dilation, which is whole groups or
 /// lies in one. `y` has the call's shape; `x` may be a copy of the convolved channels alone, which

@@ -60,13 +60,13 @@ void describe_channel_arrays(const CallSite& site, const TensorDesc& x, int64_t 
   describe(arrays.shift, "shift", epilogue.has_shift, epilogue.shift_stride);
 }
 
-void set_readable_span(const TensorDesc& x, ConvProblem& problem) {
-  problem.x_low = problem.x_high = 0;
-  for (int i = 0; i < x.rank; ++i) {
-    const int64_t reach = (x.shape[i] - 1) * x.strides[i];
-    (reach < 0 ? problem.x_low : problem.x_high) += reach;
+ReadableSpan readable_span(const Operand& x) {
+  ReadableSpan span{x.offset, x.offset + 1};
+  for (int i = 0; i < x.desc->rank; ++i) {
+    const int64_t reach = (x.desc->shape[i] - 1) * x.desc->strides[i];
+    (reach < 0 ? span.low : span.high) += reach;
   }
-  ++problem.x_high;
+  return span;
 }
 
 void canonicalize_axes(ConvProblem& problem) {
@@ -82,7 +82,7 @@ void canonicalize_axes(ConvProblem& problem) {
   std::stable_partition(axis, axis + 3, is_trivial);
 }
 
-void add_conv_step(PlanImpl& plan, ConvProblem problem, const std::string& op) {
+void add_conv_step(PlanImpl& plan, ConvProblem problem, const std::string& op, int same_weights) {
   const double halves = problem.epilogue.has_gate ? 2 : 1;
   const double flops = halves * 2.0 * static_cast<double>(problem.n_batch) * problem.n_positions() *
                        problem.n_out_channels() * problem.in_per_group * problem.n_taps();
@@ -95,7 +95,8 @@ void add_conv_step(PlanImpl& plan, ConvProblem problem, const std::string& op) {
   plan.flops += static_cast<int64_t>(flops);
   canonicalize_axes(problem);
   static const Operator& table = find_operator("sliding_conv");
-  add_step(plan, table, problem.dtype, std::make_shared<ConvProblem>(problem), seconds, op);
+  add_step(plan, table, problem.dtype, std::make_shared<ConvProblem>(problem), seconds, op,
+           same_weights);
 }
 
 }  // namespace swath

@@ -16,8 +16,9 @@ template <class T>
 void fill_channel(const FillProblem& p, const Buffers& b, int64_t task) {
   const int64_t channel = task % p.n_channels;
   T value{0};
-  if (p.has_bias) value = static_cast<const T*>(b.read(p.bias))[channel * p.bias_stride];
-  T* y = static_cast<T*>(b.write(p.y)) + task / p.n_channels * p.batch_stride +
+  if (p.has_bias)
+    value = static_cast<const T*>(b.read(p.bias))[p.bias_offset + channel * p.bias_stride];
+  T* y = static_cast<T*>(b.write(p.y)) + p.y_offset + task / p.n_channels * p.batch_stride +
          channel * p.channel_stride;
   for (int64_t i = 0; i < p.shape[0]; ++i) {
     for (int64_t j = 0; j < p.shape[1]; ++j) {

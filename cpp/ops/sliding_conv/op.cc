@@ -3,6 +3,7 @@
 #include <swath/ops/sliding_conv.h>
 
 #include "ops/sliding_conv/call.h"
+#include "ops/sliding_conv/in_place.h"
 
 namespace swath {
 namespace {
@@ -16,21 +17,13 @@ void add_pass_through(PlanImpl& plan, const ConvCall& call, const Operand& y) {
     if (begin == end) continue;
     CopyProblem copy{.from = call.x,
                      .to = *y.desc,
-                     .from_offset = begin * call.x.strides[c],
-                     .to_offset = begin * y.desc->strides[c],
+                     .from_offset = call.arrays.x.offset + begin * call.x.strides[c],
+                     .to_offset = y.offset + begin * y.desc->strides[c],
                      .from_ref = call.arrays.x.ref,
                      .to_ref = y.ref};
     copy.from.shape[c] = copy.to.shape[c] = end - begin;
     add_copy_step(plan, copy);
   }
-}
-
-/// An in-place call reads a copy of the convolved channels.
-TempCopy add_input_copy(PlanImpl& plan, const ConvCall& call) {
-  const int c = call.xmap.c;
-  TensorDesc from = call.x;
-  from.shape[c] = call.n_in;
-  return add_temp_copy(plan, from, call.arrays.x.ref, call.first_channel * call.x.strides[c]);
 }
 
 }  // namespace
@@ -39,13 +32,8 @@ void add_sliding_conv(PlanImpl& plan, const ConvCall& call, const Operand& y, bo
   if (y.desc->n_elements() == 0) return;
   if (call.copies_others && !in_place) add_pass_through(plan, call, y);
   if (call.n_out == 0) return;
-  Operand x = call.arrays.x;
-  TempCopy copy;
-  if (in_place) {
-    copy = add_input_copy(plan, call);
-    x = {&copy.desc, copy.ref};
-  }
-  for (const ConvProblem& problem : conv_problems(call, x, in_place ? call.first_channel : 0, y)) {
+  if (in_place) return add_in_place_conv(plan, call, y);
+  for (const ConvProblem& problem : conv_problems(call, call.arrays.x, 0, y)) {
     add_conv_step(plan, problem, call.params.op);
   }
 }

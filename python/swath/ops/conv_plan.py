@@ -7,8 +7,17 @@ from collections.abc import Mapping
 from typing import Any, ClassVar, TypeVar
 
 from swath import _core, info
-from swath._types import Activation, Array, GateOrder, Ints, Layout, MaskUpdate, Padding
-from swath._types import PaddingMode, PassThrough
+from swath._types import (
+    Activation,
+    Array,
+    GateOrder,
+    Ints,
+    Layout,
+    MaskUpdate,
+    Padding,
+    PaddingMode,
+    PassThrough,
+)
 from swath._types import ResidualOrder as Order
 
 _Plan = TypeVar("_Plan", bound="_PlanTools")
@@ -75,7 +84,7 @@ class _ConvPlan(_core.ConvPlan, _PlanTools):
 
     __slots__ = ("_options",)
     _defaults = _CONV
-    _arrays = _core.ConvPlan._arrays  # noqa: SLF001
+    _arrays = _core.ConvPlan._arrays
     __reduce__ = _PlanTools.__reduce__
     __repr__ = _PlanTools.__repr__
 
@@ -113,7 +122,7 @@ class _GatedConvPlan(_core.GatedConvPlan, _PlanTools):
 
     __slots__ = ("_options",)
     _defaults = _GATED
-    _arrays = _core.GatedConvPlan._arrays  # noqa: SLF001
+    _arrays = _core.GatedConvPlan._arrays
     __reduce__ = _PlanTools.__reduce__
     __repr__ = _PlanTools.__repr__
 
@@ -152,7 +161,7 @@ class _PartialConvPlan(_core.PartialConvPlan, _PlanTools):
 
     __slots__ = ("_options",)
     _defaults = _PARTIAL
-    _arrays = _core.PartialConvPlan._arrays  # noqa: SLF001
+    _arrays = _core.PartialConvPlan._arrays
     __reduce__ = _PlanTools.__reduce__
     __repr__ = _PlanTools.__repr__
 

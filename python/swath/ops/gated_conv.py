@@ -3,8 +3,16 @@
 from __future__ import annotations
 
 from swath import _core
-from swath._types import Activation, Array, GateOrder, Ints, Layout, Padding, PaddingMode
-from swath._types import PassThrough
+from swath._types import (
+    Activation,
+    Array,
+    GateOrder,
+    Ints,
+    Layout,
+    Padding,
+    PaddingMode,
+    PassThrough,
+)
 
 
 def gated_conv1d(
@@ -159,7 +167,7 @@ def gated_conv3d(
 ) -> Array:
     """Gated convolution along three axes.
 
-    As `gated_conv2d`, for x of shape (N, C, D, H, W) and weight of shape (2 O, C/groups, Kd, Kh, Kw).
+    As `gated_conv2d`, for x (N, C, D, H, W) and weight (2 O, C/groups, Kd, Kh, Kw).
 
     Examples
     --------

@@ -155,7 +155,7 @@ def partial_conv3d(
 ) -> tuple[Array, Array]:
     """Partial convolution along three axes.
 
-    As `partial_conv2d`, for x of shape (N, C, D, H, W) and weight of shape (O, C/groups, Kd, Kh, Kw).
+    As `partial_conv2d`, for x (N, C, D, H, W) and weight (O, C/groups, Kd, Kh, Kw).
 
     Examples
     --------

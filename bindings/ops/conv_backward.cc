@@ -1,0 +1,98 @@
+#include <swath/ops/conv_backward.h>
+
+#include "bindings.h"
+#include "ops/conv_transpose.h"
+#include "ops/sliding_conv.h"
+
+namespace swath::python {
+namespace {
+
+constexpr const char* kConvNames[] = {"grad.conv1d", "grad.conv2d", "grad.conv3d"};
+constexpr const char* kTransposeNames[] = {"grad.conv_transpose1d", "grad.conv_transpose2d",
+                                           "grad.conv_transpose3d"};
+constexpr std::string_view kInputs[] = {"x", "weight", "bias", "scale", "shift", "residual"};
+
+ConvNeeds read_needs(py::handle object, std::span<const std::string_view> inputs, const char* op) {
+  const uint32_t chosen = read_choices(object, inputs, {op, "needs"});
+  const auto has = [chosen](int i) { return (chosen >> i & 1) != 0; };
+  return {has(0), has(1), has(2), has(3), has(4), has(5)};
+}
+
+/// The plan's results where they are wanted, None elsewhere.
+py::tuple spread(std::vector<py::object> results, std::span<const bool> wanted) {
+  py::tuple all(wanted.size());
+  size_t next = 0;
+  for (size_t i = 0; i < wanted.size(); ++i) {
+    all[i] = wanted[i] ? std::move(results[next++]) : py::none();
+  }
+  return all;
+}
+
+py::tuple conv_grad(int ndim, py::handle dy, py::handle x, py::handle weight, py::handle bias,
+                    py::handle stride, py::handle padding, py::handle dilation, py::handle groups,
+                    py::handle padding_mode, py::handle layout, py::handle channels,
+                    py::handle passthrough, py::handle activation, py::handle scale,
+                    py::handle shift, py::handle residual, py::handle residual_order,
+                    py::handle needs, py::handle threads) {
+  const char* op = kConvNames[ndim - 1];
+  Call call(op);
+  const TensorDesc& dy_desc = call.input(kGradDy, dy, "dy");
+  const TensorDesc& x_desc = call.input(kGradX, x, "x");
+  const TensorDesc& weight_desc = call.input(kGradWeight, weight, "weight");
+  const TensorDesc* bias_desc = call.optional_input(kGradBias, bias, "bias");
+  const TensorDesc* scale_desc = call.optional_input(kGradScale, scale, "scale");
+  const TensorDesc* shift_desc = call.optional_input(kGradShift, shift, "shift");
+  const TensorDesc* residual_desc = call.optional_input(kGradResidual, residual, "residual");
+  const ConvSettings settings =
+      read_conv_settings(ndim, op,
+                         {stride, padding, dilation, groups, padding_mode, layout, channels,
+                          passthrough, activation, residual_order, threads});
+  const ConvNeeds n = read_needs(needs, kInputs, op);
+  const bool wanted[] = {n.x,
+                         n.weight,
+                         n.bias,
+                         n.scale && scale_desc != nullptr,
+                         n.shift && shift_desc != nullptr,
+                         n.residual && residual_desc != nullptr};
+  const Plan plan =
+      plan_sliding_conv_backward(dy_desc, x_desc, weight_desc, bias_desc, scale_desc, shift_desc,
+                                 residual_desc, settings.params, n, call.options());
+  return spread(call.run_all(plan, settings.n_threads), wanted);
+}
+
+py::tuple conv_transpose_grad(int ndim, py::handle dy, py::handle x, py::handle weight,
+                              py::handle bias, py::handle stride, py::handle padding,
+                              py::handle dilation, py::handle groups, py::handle output_padding,
+                              py::handle layout, py::handle needs, py::handle threads) {
+  const char* op = kTransposeNames[ndim - 1];
+  Call call(op);
+  const TensorDesc& dy_desc = call.input(kGradDy, dy, "dy");
+  const TensorDesc& x_desc = call.input(kGradX, x, "x");
+  const TensorDesc& weight_desc = call.input(kGradWeight, weight, "weight");
+  const TensorDesc* bias_desc = call.optional_input(kGradBias, bias, "bias");
+  const ConvTransposeParams p =
+      read_conv_transpose(ndim, op, {stride, padding, dilation, groups, output_padding, layout});
+  const ConvNeeds n = read_needs(needs, std::span(kInputs).first(3), op);
+  const int n_threads = read_threads(threads, {op, "threads"});
+  const bool wanted[] = {n.x, n.weight, n.bias};
+  const Plan plan =
+      plan_conv_transpose_backward(dy_desc, x_desc, weight_desc, bias_desc, p, n, call.options());
+  return spread(call.run_all(plan, n_threads), wanted);
+}
+
+}  // namespace
+
+void bind_conv_backward(py::module_& m) {
+  m.def("conv_grad", &conv_grad, py::arg("ndim"), py::arg("dy"), py::arg("x"), py::arg("weight"),
+        py::arg("bias"), py::arg("stride"), py::arg("padding"), py::arg("dilation"),
+        py::arg("groups"), py::arg("padding_mode"), py::arg("layout"), py::arg("channels"),
+        py::arg("passthrough"), py::arg("activation"), py::arg("scale"), py::arg("shift"),
+        py::arg("residual"), py::arg("residual_order"), py::arg("needs"), py::arg("threads"),
+        py::pos_only());
+  m.def("conv_transpose_grad", &conv_transpose_grad, py::arg("ndim"), py::arg("dy"), py::arg("x"),
+        py::arg("weight"), py::arg("bias"), py::arg("stride"), py::arg("padding"),
+        py::arg("dilation"), py::arg("groups"), py::arg("output_padding"), py::arg("layout"),
+        py::arg("needs"), py::arg("threads"), py::pos_only());
+}
+
+}  // namespace swath::python

@@ -1,0 +1,40 @@
+#pragma once
+
+#include <swath/ops/sliding_conv.h>
+
+namespace swath {
+
+/// Input slots of the backward plans' run(). The transposed convolution has the first three.
+enum ConvBackwardInput {
+  kGradDy,
+  kGradX,
+  kGradWeight,
+  kGradBias,
+  kGradScale,
+  kGradShift,
+  kGradResidual
+};
+
+/// The gradients that are wanted. The plan's outputs are those, in this order.
+struct ConvNeeds {
+  bool x = true, weight = true, bias = true, scale = true, shift = true, residual = true;
+};
+
+/// Gradients of plan_sliding_conv with the same arguments, for the gradient dy of its y. The
+/// gradient of the bias needs no bias; those of scale, shift and residual need the array, or are
+/// not among the outputs.
+SWATH_API Plan plan_sliding_conv_backward(const TensorDesc& dy, const TensorDesc& x,
+                                          const TensorDesc& weight, const TensorDesc* bias,
+                                          const TensorDesc* scale, const TensorDesc* shift,
+                                          const TensorDesc* residual,
+                                          const SlidingConvParams& params, const ConvNeeds& needs,
+                                          const PlanOptions& options = {});
+
+/// Gradients of plan_conv_transpose with the same arguments: of x, weight and bias.
+SWATH_API Plan plan_conv_transpose_backward(const TensorDesc& dy, const TensorDesc& x,
+                                            const TensorDesc& weight, const TensorDesc* bias,
+                                            const ConvTransposeParams& params,
+                                            const ConvNeeds& needs,
+                                            const PlanOptions& options = {});
+
+}  // namespace swath

@@ -1,0 +1,248 @@
+// Backward through the epilogue as steps: the sum over taps again where something depends on it,
+// then one pass over dy.
+#include <algorithm>
+
+#include "ops/common/copy.h"
+#include "ops/common/partial_sums.h"
+#include "ops/conv_backward/problem.h"
+#include "ops/conv_backward/steps.h"
+
+namespace swath {
+namespace {
+
+constexpr double kBytesPerSecond = 5e9;
+/// Channels from which lanes along channels are used where these are consecutive.
+constexpr int64_t kLeastLanes = 8;
+/// Positions that are worth a partial sum of their own.
+constexpr int64_t kPositionsPerPartial = 64;
+constexpr int64_t kMostPartials = 16;
+
+EpilogueView view_of(const Operand& x, const AxisMap& map, int ndim) {
+  EpilogueView view;
+  if (x.desc == nullptr) return view;
+  view.is_present = true;
+  view.ref = x.ref;
+  view.offset = x.offset;
+  view.batch_stride = map.n >= 0 ? x.desc->strides[map.n] : 0;
+  view.channel_stride = x.desc->strides[map.c];
+  for (int i = 0; i < ndim; ++i) view.stride[3 - ndim + i] = x.desc->strides[map.spatial[i]];
+  return view;
+}
+
+/// Long rows: the axis before the last goes into it where all views allow that.
+void merge_axes(EpilogueGradProblem& p) {
+  if (p.has_ratio) return;
+  EpilogueView* const views[] = {&p.dy, &p.du, &p.dresidual, &p.v, &p.residual};
+  for (int i = 0; i < 2; ++i) {
+    const bool can_merge = std::all_of(std::begin(views), std::end(views), [&](auto* view) {
+      return !view->is_present || p.axis[1].out == 1 ||
+             view->stride[1] == p.axis[2].out * view->stride[2];
+    });
+    if (!can_merge) return;
+    p.axis[2].out *= p.axis[1].out;
+    p.axis[1].out = p.axis[0].out;
+    p.axis[0].out = 1;
+    for (EpilogueView* view : views) view->stride[1] = view->stride[0];
+  }
+}
+
+struct WantedSum {
+  bool* flag;
+  const Operand& to;
+};
+
+void add_pass(PlanImpl& plan, EpilogueGradProblem p, const EpilogueGrads& grads,
+              const std::string& op) {
+  const WantedSum sums[] = {
+      {&p.wants_bias, grads.dbias}, {&p.wants_scale, grads.dscale}, {&p.wants_shift, grads.dshift}};
+  for (const WantedSum& sum : sums) *sum.flag = sum.to.desc != nullptr;
+  merge_axes(p);
+  const int64_t positions = p.axis[0].out * p.axis[1].out * p.axis[2].out;
+  const auto unit = [](const EpilogueView& view) {
+    return !view.is_present || view.channel_stride == 1;
+  };
+  p.along_channels = p.n_channels >= kLeastLanes && unit(p.dy) && unit(p.v) && unit(p.du);
+  const int64_t by_tasks = p.along_channels ? kMostPartials : kMostPartials / p.n_channels;
+  p.n_partials =
+      std::clamp<int64_t>(std::min(by_tasks, positions / kPositionsPerPartial), 1, kMostPartials);
+  const PartialSums each{p.dtype, p.n_partials, p.n_channels, p.n_sums() * p.n_channels};
+  if (each.pitch > 0) p.partials = reserve_partials(plan, each);
+  const int n_arrays =
+      1 + p.v.is_present + p.du.is_present + p.residual.is_present + p.dresidual.is_present;
+  const double bytes =
+      static_cast<double>(p.n_batch) * positions * p.n_channels * n_arrays * item_bytes(p.dtype);
+  static const Operator& table = find_operator("conv_backward");
+  add_step(plan, table, p.dtype, std::make_shared<EpilogueGradProblem>(p), bytes / kBytesPerSecond,
+           op);
+  ArrayRef from = p.partials;
+  for (const WantedSum& sum : sums) {
+    if (!*sum.flag) continue;
+    add_partial_sums(plan, each, from, sum.to.ref, sum.to.offset);
+    from.temp_byte += p.n_channels * accumulator_bytes(p.dtype);
+  }
+}
+
+bool is_partial(const ConvCall& call) { return call.params.padding_mode == PaddingMode::partial; }
+
+/// w * x + bias (with partial padding's ratio) in temporary memory.
+OwnOperand add_sum_again(PlanImpl& plan, const ConvCall& call, const TensorDesc& y) {
+  const ConvArrays arrays{
+      .x = call.arrays.x, .weight = call.arrays.weight, .bias = call.arrays.bias};
+  SlidingConvParams params = call.params;
+  params.activation = Activation::none;
+  const ConvCall plain = describe_conv(arrays, params);
+  const OwnOperand v = reserve_like(plan, y, y.dtype);
+  add_sliding_conv(plan, plain, v.operand(), false);
+  return v;
+}
+
+EpilogueGradProblem make_problem(const ConvCall& call, const Operand& dy) {
+  const ConvArrays& a = call.arrays;
+  EpilogueGradProblem p;
+  p.dtype = dy.desc->dtype;
+  p.n_batch = call.n_batch;
+  p.n_channels = call.n_out;
+  p.has_ratio = is_partial(call);
+  const auto pad = padding_before(call, call.params.dilation);
+  for (int i = 0; i < call.params.ndim; ++i) {
+    ConvAxis& axis = p.axis[3 - call.params.ndim + i];
+    axis.out = call.out[i];
+    axis.in = call.x.shape[call.xmap.spatial[i]];
+    axis.kernel = call.kernel[i];
+    axis.stride = call.params.stride[i];
+    axis.dilation = call.params.dilation[i];
+    axis.pad = pad[i];
+  }
+  p.dy = view_of(dy, call.xmap, call.params.ndim);
+  ConvEpilogue& e = p.epilogue;
+  describe_channel_arrays(call.site, call.x, call.n_out, {nullptr, a.scale.desc, a.shift.desc}, e);
+  e.scale = a.scale.ref;
+  e.shift = a.shift.ref;
+  e.scale_offset = a.scale.offset;
+  e.shift_offset = a.shift.offset;
+  e.activation = call.params.activation;
+  e.activation_value = call.params.activation_value;
+  return p;
+}
+
+/// Output channels of one dilation: partial padding's ratio depends on it.
+ConvCall narrowed(const ConvCall& call, const ConvArrays& arrays, const SlidingConvParams& params) {
+  ConvCall part{.site = call.site,
+                .arrays = arrays,
+                .x = call.x,
+                .weight = *arrays.weight.desc,
+                .params = params,
+                .xmap = call.xmap,
+                .runs = {}};
+  part.n_batch = call.n_batch;
+  part.n_in = call.n_in;
+  part.n_out = arrays.weight.desc->shape[0];
+  part.kernel = call.kernel;
+  part.out = call.out;
+  return part;
+}
+
+/// One pass for all channels, or for each run of one dilation if the ratio differs.
+void add_passes(PlanImpl& plan, const ConvCall& call, const Operand& dy, const Operand& v,
+                const Operand& du, const EpilogueGrads& grads) {
+  const int c = call.xmap.c, ndim = call.params.ndim;
+  const bool residual_in_z = call.params.residual_before_activation;
+  for (const DilationRun& run : call.runs) {
+    const int64_t begin = is_partial(call) ? run.begin : 0;
+    const int64_t n = is_partial(call) ? run.end - run.begin : call.n_out;
+    const auto channels = [&](const Operand& x, int axis) {
+      return x.desc == nullptr ? OwnOperand{} : slice(x, axis, begin, n);
+    };
+    const auto present = [](const OwnOperand& x) {
+      return x.desc.rank == 0 ? Operand{} : x.operand();
+    };
+    const OwnOperand weight = slice(call.arrays.weight, 0, begin, n);
+    const OwnOperand scale = channels(call.arrays.scale, 0), shift = channels(call.arrays.shift, 0);
+    const OwnOperand residual = channels(call.arrays.residual, c);
+    const ConvArrays arrays{.x = call.arrays.x,
+                            .weight = weight.operand(),
+                            .scale = present(scale),
+                            .shift = present(shift)};
+    SlidingConvParams params = call.params;
+    params.dilation_per_channel = nullptr;
+    params.dilation = run.dilation;
+    const ConvCall part = narrowed(call, arrays, params);
+    const OwnOperand dy_part = slice(dy, c, begin, n), v_part = channels(v, c);
+    const OwnOperand du_part = channels(du, c), dresidual = channels(grads.dresidual, c);
+    const OwnOperand dbias = channels(grads.dbias, 0), dscale = channels(grads.dscale, 0);
+    const OwnOperand dshift = channels(grads.dshift, 0);
+    EpilogueGradProblem p = make_problem(part, dy_part.operand());
+    p.v = view_of(present(v_part), call.xmap, ndim);
+    p.du = view_of(present(du_part), call.xmap, ndim);
+    if (residual_in_z) {
+      p.residual = view_of(present(residual), call.xmap, ndim);
+      p.dresidual = view_of(present(dresidual), call.xmap, ndim);
+    }
+    add_pass(plan, p, {present(dbias), present(dscale), present(dshift), {}}, call.params.op);
+    if (!is_partial(call)) return;
+  }
+}
+
+}  // namespace
+
+OwnOperand own(const Operand& x) { return {*x.desc, x.ref, x.offset}; }
+
+OwnOperand reserve_like(PlanImpl& plan, const TensorDesc& desc, DType dtype) {
+  const TensorDesc own = contiguous_desc(dtype, desc.shape.data(), desc.rank);
+  return {own, reserve_temp(plan, own.n_elements() * item_bytes(dtype))};
+}
+
+OwnOperand slice(const Operand& x, int axis, int64_t begin, int64_t n) {
+  OwnOperand part = own(x);
+  part.offset += begin * part.desc.strides[axis];
+  part.desc.shape[axis] = n;
+  return part;
+}
+
+OwnOperand add_epilogue_backward(PlanImpl& plan, const ConvCall& call, const Operand& dy,
+                                 const EpilogueGrads& grads, bool needs_du) {
+  const bool is_curved = call.params.activation != Activation::none;
+  const bool residual_after = !call.params.residual_before_activation || !is_curved;
+  EpilogueGrads rest = grads;
+  if (grads.dresidual.desc != nullptr && residual_after) {
+    add_copy_step(plan, {.from = *dy.desc,
+                         .to = *grads.dresidual.desc,
+                         .from_offset = dy.offset,
+                         .to_offset = grads.dresidual.offset,
+                         .from_ref = dy.ref,
+                         .to_ref = grads.dresidual.ref});
+    rest.dresidual = {};
+  }
+  const bool changes = is_curved || call.arrays.scale.desc != nullptr || is_partial(call);
+  const bool has_sums = rest.dbias.desc != nullptr || rest.dscale.desc != nullptr ||
+                        rest.dshift.desc != nullptr || rest.dresidual.desc != nullptr;
+  if (dy.desc->n_elements() == 0) {
+    for (const Operand& sum : {rest.dbias, rest.dscale, rest.dshift}) {
+      if (sum.desc != nullptr) add_zeros(plan, sum);
+    }
+    return own(dy);
+  }
+  if (!has_sums && !(needs_du && changes)) return own(dy);
+  const bool needs_v = is_curved || rest.dscale.desc != nullptr;
+  OwnOperand v, du = own(dy);
+  if (needs_v) v = add_sum_again(plan, call, *dy.desc);
+  // du goes where v was: each element is read before it is written.
+  if (needs_du && changes) du = needs_v ? v : reserve_like(plan, *dy.desc, dy.desc->dtype);
+  add_passes(plan, call, dy, needs_v ? v.operand() : Operand{},
+             needs_du && changes ? du.operand() : Operand{}, rest);
+  return du;
+}
+
+void add_channel_sums(PlanImpl& plan, const AxisMap& map, int ndim, const Operand& dy,
+                      const Operand& dbias, const std::string& op) {
+  if (dy.desc->n_elements() == 0) return add_zeros(plan, dbias);
+  EpilogueGradProblem p;
+  p.dtype = dy.desc->dtype;
+  p.n_batch = map.n >= 0 ? dy.desc->shape[map.n] : 1;
+  p.n_channels = dy.desc->shape[map.c];
+  for (int i = 0; i < ndim; ++i) p.axis[3 - ndim + i].out = dy.desc->shape[map.spatial[i]];
+  p.dy = view_of(dy, map, ndim);
+  add_pass(plan, p, {.dbias = dbias, .dscale = {}, .dshift = {}, .dresidual = {}}, op);
+}
+
+}  // namespace swath

@@ -1,0 +1,166 @@
+// Backward through the epilogue by plain loops in double: the last resort of the table.
+#include <Eigen/Core>
+#include <cmath>
+
+#include "core/kernel.h"
+#include "ops/conv_backward/problem.h"
+
+namespace swath {
+namespace {
+
+double sigmoid(double x) { return 1 / (1 + std::exp(-x)); }
+
+double slope(double x, Activation kind, double a) {
+  if (std::isnan(x)) return kind == Activation::none ? 1 : x;
+  switch (kind) {
+    case Activation::none:
+      return 1;
+    case Activation::relu:
+      return x > 0;
+    case Activation::relu6:
+      return x > 0 && x < 6;
+    case Activation::leaky_relu:
+      return x > 0 ? 1 : a;
+    case Activation::elu:
+      return x > 0 ? 1 : a * std::exp(x);
+    case Activation::gelu:
+      if (std::isinf(x)) return x > 0;
+      return 0.5 * std::erfc(-x * M_SQRT1_2) + x * std::exp(-x * x / 2) / std::sqrt(2 * M_PI);
+    case Activation::gelu_tanh: {
+      if (std::fabs(x) > 1e3) return x > 0;
+      const double c = 2 * std::sqrt(2 / M_PI);
+      const double s = sigmoid(c * (x + 0.044715 * x * x * x));
+      return s + x * s * (1 - s) * c * (1 + 3 * 0.044715 * x * x);
+    }
+    case Activation::silu: {
+      if (std::fabs(x) > 1e3) return x > 0;
+      const double s = sigmoid(x);
+      return s + x * s * (1 - s);
+    }
+    case Activation::sigmoid:
+      return sigmoid(x) * sigmoid(-x);
+    case Activation::hardsigmoid:
+      return x > -3 && x < 3 ? 1.0 / 6 : 0;
+    case Activation::hardswish:
+      return x <= -3 ? 0 : x >= 3 ? 1 : x / 3 + 0.5;
+    case Activation::tanh:
+      return 4 * sigmoid(2 * x) * sigmoid(-2 * x);
+    case Activation::softplus:
+      return sigmoid(x);
+  }
+  return 1;
+}
+
+bool is_flat(Activation kind) {
+  return kind == Activation::relu || kind == Activation::relu6 || kind == Activation::hardsigmoid ||
+         kind == Activation::hardswish;
+}
+
+const EpilogueGradProblem& as_grad(const void* p) {
+  return *static_cast<const EpilogueGradProblem*>(p);
+}
+
+template <class T, class Acc>
+struct Channel {
+  const EpilogueGradProblem& p;
+  const Buffers& b;
+  int64_t c;
+
+  static double value(const void* base, int64_t at) {
+    return static_cast<double>(static_cast<const T*>(base)[at]);
+  }
+  double read(const EpilogueView& view, int64_t n, const int64_t (&at)[3]) const {
+    return view.is_present ? value(b.read(view.ref), view.at(n, c, at)) : 0;
+  }
+  void write(const EpilogueView& view, int64_t n, const int64_t (&at)[3], double v) const {
+    if (view.is_present) static_cast<T*>(b.write(view.ref))[view.at(n, c, at)] = static_cast<T>(v);
+  }
+
+  double ratio_at(const int64_t (&at)[3]) const {
+    double ratio = 1;
+    for (int i = 0; p.has_ratio && i < 3; ++i) {
+      const int64_t inside = taps_inside(p.axis[i], at[i]);
+      ratio *= inside == 0 ? 0 : static_cast<double>(p.axis[i].kernel) / inside;
+    }
+    return ratio;
+  }
+
+  void add_element(int64_t n, const int64_t (&at)[3], double (&sums)[3]) const {
+    const ConvEpilogue& e = p.epilogue;
+    const double v = read(p.v, n, at);
+    const double scale =
+        e.has_scale ? value(b.read(e.scale), e.scale_offset + c * e.scale_stride) : 1;
+    const double shift =
+        e.has_shift ? value(b.read(e.shift), e.shift_offset + c * e.shift_stride) : 0;
+    const double k =
+        slope(v * scale + shift + read(p.residual, n, at), e.activation, e.activation_value);
+    double g = read(p.dy, n, at);
+    g = k == 0 && is_flat(e.activation) ? 0 : g * k;
+    write(p.dresidual, n, at, g);
+    sums[1] += p.wants_scale ? g * v : 0;
+    sums[2] += g;
+    g *= scale;
+    const double ratio = ratio_at(at);
+    sums[0] += ratio == 0 ? 0 : g;
+    write(p.du, n, at, ratio == 0 ? 0 : g * ratio);
+  }
+
+  void run(int64_t partial) const {
+    const int64_t begin = p.n_rows() * partial / p.n_partials;
+    const int64_t end = p.n_rows() * (partial + 1) / p.n_partials;
+    double sums[3] = {0, 0, 0};
+    for (int64_t row = begin; row < end; ++row) {
+      const int64_t z = row / p.axis[1].out;
+      double of_row[3] = {0, 0, 0};
+      for (int64_t i = 0; i < p.axis[2].out; ++i) {
+        add_element(z / p.axis[0].out, {z % p.axis[0].out, row % p.axis[1].out, i}, of_row);
+      }
+      for (int i = 0; i < 3; ++i) sums[i] += of_row[i];
+    }
+    const bool wanted[3] = {p.wants_bias, p.wants_scale, p.wants_shift};
+    int64_t at = partial * p.n_sums() * p.n_channels + c;
+    for (int i = 0; i < 3; ++i) {
+      if (!wanted[i]) continue;
+      static_cast<Acc*>(b.write(p.partials))[at] = static_cast<Acc>(sums[i]);
+      at += p.n_channels;
+    }
+  }
+};
+
+const char* reject(const void*) noexcept { return nullptr; }
+size_t no_bytes(const void*) noexcept { return 0; }
+void no_pack(const void*, const Buffers&, void*) noexcept {}
+
+int64_t n_tasks(const void* problem) noexcept {
+  return as_grad(problem).n_partials * as_grad(problem).n_channels;
+}
+
+template <class T, class Acc>
+void run(const void* problem, const Buffers& b, const void*, void*, int64_t begin,
+         int64_t end) noexcept {
+  const EpilogueGradProblem& p = as_grad(problem);
+  for (int64_t i = begin; i < end; ++i) {
+    Channel<T, Acc>{p, b, i % p.n_channels}.run(i / p.n_channels);
+  }
+}
+
+template <class T, class Acc>
+const KernelFns kFns{reject, no_bytes, no_pack, no_bytes, n_tasks, run<T, Acc>};
+
+#define SWATH_REFERENCE(dtype, type, acc) \
+  {"conv_backward_" #dtype "_reference",  \
+   "reference",                           \
+   DType::dtype,                          \
+   Cluster::reference,                    \
+   DeviceType::cpu,                       \
+   &kFns<type, acc>}
+const KernelRecord kRecords[] = {
+    SWATH_REFERENCE(f32, float, float), SWATH_REFERENCE(f64, double, double),
+    SWATH_REFERENCE(f16, Eigen::half, float), SWATH_REFERENCE(bf16, Eigen::bfloat16, float)};
+#undef SWATH_REFERENCE
+
+}  // namespace
+
+KernelTable conv_backward_reference_kernels() noexcept { return {kRecords, 4}; }
+
+}  // namespace swath

@@ -1,0 +1,71 @@
+// From a convolution's call to the problems of its weight's gradient: one for each run of output
+// channels that share their dilation.
+#include <algorithm>
+
+#include "ops/common/partial_sums.h"
+#include "ops/conv_weight_grad/call.h"
+
+namespace swath {
+namespace {
+
+constexpr double kFlopsPerSecond = 40e9;
+constexpr double kBytesPerSecond = 10e9;
+/// Positions whose sum costs about as much as writing and adding one partial sum of a weight.
+constexpr int64_t kPositionsPerPartial = 128;
+/// Weights of about one task.
+constexpr int64_t kWeightsPerTask = 2048;
+
+/// By the shape of one sample and of the weight alone.
+int64_t partials_for(const ConvProblem& p, int64_t n_weights) {
+  const int64_t by_work = p.n_positions() / kPositionsPerPartial;
+  const int64_t by_tasks = kEnoughTasks * kWeightsPerTask / std::max<int64_t>(n_weights, 1);
+  return std::clamp<int64_t>(std::min(by_work, by_tasks), 1, kMostPartials);
+}
+
+void add_problem(PlanImpl& plan, WeightGradProblem problem, const std::string& op) {
+  ConvProblem& p = problem.conv;
+  const double flops = 2.0 * static_cast<double>(p.n_batch) * p.n_positions() * p.n_out_channels() *
+                       p.in_per_group * p.n_taps();
+  const double values = static_cast<double>(p.n_batch) *
+                        (p.n_positions() * p.n_out_channels() +
+                         p.axis[0].in * p.axis[1].in * p.axis[2].in * p.n_groups * p.in_per_group);
+  const double seconds =
+      std::max(flops / kFlopsPerSecond, values * item_bytes(p.dtype) / kBytesPerSecond);
+  plan.flops += static_cast<int64_t>(flops);
+  const int64_t n = problem.n_weights();
+  problem.n_partials = partials_for(p, n);
+  canonicalize_axes(p);
+  const PartialSums sums{.dtype = p.dtype, .n_partials = problem.n_partials, .n = n, .pitch = n};
+  if (sums.n_partials > 1) problem.partials = reserve_partials(plan, sums);
+  static const Operator& table = find_operator("conv_weight_grad");
+  add_step(plan, table, p.dtype, std::make_shared<WeightGradProblem>(problem), seconds, op);
+  if (sums.n_partials > 1) {
+    add_partial_sums(plan, sums, problem.partials, p.w, p.w_offset);
+  }
+}
+
+}  // namespace
+
+void add_weight_grad(PlanImpl& plan, const ConvCall& call, const Operand& dy,
+                     const Operand& dweight) {
+  if (dweight.desc->n_elements() == 0) return;
+  if (dy.desc->n_elements() == 0 || call.x.n_elements() == 0) {
+    add_zeros(plan, dweight);
+    return;
+  }
+  // The same call with dweight in the weight's place.
+  const ConvArrays arrays{.x = call.arrays.x, .weight = dweight};
+  ConvCall own = describe_conv(arrays, call.params);
+  own.out = call.out;
+  const ReadableSpan span = readable_span(dy);
+  for (ConvProblem p : conv_problems(own, own.arrays.x, 0, dy)) {
+    p.epilogue = ConvEpilogue{};
+    WeightGradProblem problem;
+    problem.conv = p;
+    problem.dy_low = span.low;
+    problem.dy_high = span.high;
+    add_problem(plan, problem, call.params.op);
+  }
+}
+
+}  // namespace swath
