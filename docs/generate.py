@@ -2,7 +2,7 @@
 
     python docs/generate.py            # write
     python docs/generate.py --check    # exit 1 if something is out of date
-    python docs/generate.py --picture  # also make docs/images/demo.png with the demo
+    python docs/generate.py --picture  # also make the pictures of docs/images/ with the demos
     python docs/generate.py --speed bench.json  # also put a bench's result into the README
 
 Generated text does not depend on the machine: what the registry knows is listed, not how fast the
@@ -28,7 +28,7 @@ import swath
 ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / "docs"
 PROGRAM = ROOT / "tests" / "embed" / "program" / "blur.cc"
-PICTURE = DOCS / "images" / "demo.png"
+PICTURES = {"photo": DOCS / "images" / "demo.png", "inpaint": DOCS / "images" / "inpaint.png"}
 PICTURE_WIDTH = 1000
 SPEED_CASES = (
     "filter_5x5_512", "filter_9x9_1024", "filter_31x31_1024", "row_k3_1m", "row_k31_1m",
@@ -204,34 +204,35 @@ def generated() -> dict[Path, str]:
     return pages
 
 
-def make_picture() -> None:
-    """Run the demo and store its sheet small enough for a repository."""
+def make_picture(demo: str, stored: Path) -> None:
+    """Run a demo and store its sheet small enough for a repository."""
     from PIL import Image
 
     from swath._demo import run_demo
 
     with tempfile.TemporaryDirectory() as folder:
         sheet = Path(folder) / "sheet.png"
-        run_demo("photo", None, sheet)
+        run_demo(demo, None, sheet)
         with Image.open(io.BytesIO(sheet.read_bytes())) as picture:
             height = round(picture.height * PICTURE_WIDTH / picture.width)
             small = picture.convert("RGB").resize((PICTURE_WIDTH, height), Image.Resampling.LANCZOS)
-    PICTURE.parent.mkdir(exist_ok=True)
+    stored.parent.mkdir(exist_ok=True)
     palette = small.quantize(256)
-    small.quantize(palette=palette, dither=Image.Dither.FLOYDSTEINBERG).save(PICTURE, optimize=True)
+    small.quantize(palette=palette, dither=Image.Dither.FLOYDSTEINBERG).save(stored, optimize=True)
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--check", action="store_true", help="change nothing, report differences")
     parser.add_argument("--write", action="store_true", help="the default")
-    parser.add_argument("--picture", action="store_true", help="make the demo's picture as well")
+    parser.add_argument("--picture", action="store_true", help="make the demos' pictures as well")
     parser.add_argument("--speed", type=Path, metavar="JSON", help="a report of bench/run.py")
     args = parser.parse_args()
     if args.speed:
         write_speed(args.speed)
     if args.picture:
-        make_picture()
+        for demo, stored in PICTURES.items():
+            make_picture(demo, stored)
     stale = [page for page, text in generated().items() if not is_current(page, text)]
     for page in stale:
         if args.check:

@@ -74,6 +74,72 @@ class ConvPlan(metaclass=_Pybind11Type):
     def bytes(self, shape: Sequence[SupportsIndex]) -> int: ...
     def _arrays(self) -> dict[str, Buffer | None]: ...
 
+class GatedConvPlan(metaclass=_Pybind11Type):
+    def __init__(
+        self,
+        ndim: int,
+        weight: Array,
+        bias: Array | None,
+        activation: object,
+        gate: object,
+        order: object,
+        stride: object,
+        padding: object,
+        dilation: object,
+        groups: object,
+        padding_mode: object,
+        layout: object,
+        channels: object,
+        passthrough: object,
+        scale: Array | None,
+        shift: Array | None,
+        threads: object,
+        /,
+    ) -> None: ...
+    def __call__(
+        self,
+        x: Array,
+        *,
+        residual: Array | None = None,
+        out: Array | None = None,
+        threads: int | None = None,
+    ) -> Array: ...
+    def workspace_bytes(self, shape: Sequence[SupportsIndex]) -> int: ...
+    def flops(self, shape: Sequence[SupportsIndex]) -> int: ...
+    def bytes(self, shape: Sequence[SupportsIndex]) -> int: ...
+    def _arrays(self) -> dict[str, Buffer | None]: ...
+
+class PartialConvPlan(metaclass=_Pybind11Type):
+    def __init__(
+        self,
+        ndim: int,
+        weight: Array,
+        bias: Array | None,
+        stride: object,
+        padding: object,
+        dilation: object,
+        groups: object,
+        renormalize: object,
+        mask_update: object,
+        eps: object,
+        layout: object,
+        activation: object,
+        threads: object,
+        /,
+    ) -> None: ...
+    def __call__(
+        self,
+        x: Array,
+        mask: Array | None = None,
+        *,
+        out: Array | None = None,
+        threads: int | None = None,
+    ) -> tuple[Array, Array]: ...
+    def workspace_bytes(self, shape: Sequence[SupportsIndex]) -> int: ...
+    def flops(self, shape: Sequence[SupportsIndex]) -> int: ...
+    def bytes(self, shape: Sequence[SupportsIndex]) -> int: ...
+    def _arrays(self) -> dict[str, Buffer | None]: ...
+
 def as_numpy(array: Array) -> Any: ...
 def conv(
     ndim: int,
@@ -112,6 +178,48 @@ def conv_transpose(
     threads: object,
     /,
 ) -> Array: ...
+def gated_conv(
+    ndim: int,
+    x: Array,
+    weight: Array,
+    bias: Array | None,
+    activation: object,
+    gate: object,
+    order: object,
+    stride: object,
+    padding: object,
+    dilation: object,
+    groups: object,
+    padding_mode: object,
+    layout: object,
+    channels: object,
+    passthrough: object,
+    scale: Array | None,
+    shift: Array | None,
+    residual: Array | None,
+    out: Array | None,
+    threads: object,
+    /,
+) -> Array: ...
+def partial_conv(
+    ndim: int,
+    x: Array,
+    weight: Array,
+    bias: Array | None,
+    mask: Array | None,
+    stride: object,
+    padding: object,
+    dilation: object,
+    groups: object,
+    renormalize: object,
+    mask_update: object,
+    eps: object,
+    layout: object,
+    activation: object,
+    out: Array | None,
+    threads: object,
+    /,
+) -> tuple[Array, Array]: ...
 def conv_grad(
     ndim: int,
     dy: Array,

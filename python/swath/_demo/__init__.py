@@ -10,7 +10,7 @@ from swath._demo.failure import DemoFailure
 __all__ = ["DEMOS", "DemoFailure", "run_demo"]
 
 # name -> module, imported only when asked for: `import swath` needs none of the extras
-DEMOS = {"photo": "swath._demo.photo"}
+DEMOS = {"photo": "swath._demo.photo", "inpaint": "swath._demo.inpaint"}
 
 
 def run_demo(name: str, file: Path | None, output: Path) -> None:

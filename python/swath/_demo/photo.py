@@ -119,7 +119,7 @@ def max_error(step: Step, picture: Image, result: Result) -> float:
     return error
 
 
-def best_times(*calls: Callable[[], Result]) -> list[float]:
+def best_times(*calls: Callable[[], object]) -> list[float]:
     """Seconds of each one's fastest call; they take turns, so that a slow moment hits all."""
     best = [float("inf")] * len(calls)
     end = time.perf_counter() + SECONDS_PER_STEP

@@ -47,13 +47,14 @@ class _PlanTools:
     _defaults: ClassVar[dict[str, Any]]
     _options: dict[str, Any]
 
-    def _keep(self, *values: Any) -> None:
+    def _kept(self, *values: Any) -> dict[str, Any]:
         # A copy: what the caller passed may change later.
-        self._options = copy.deepcopy(dict(zip(self._defaults, values, strict=True)))
+        return copy.deepcopy(dict(zip(self._defaults, values, strict=True)))
 
     def explain(self, x: Array, *args: Any, **options: Any) -> info.Explanation:
         """Return how the call ``self(x, ...)`` would be served, without running it."""
-        return info.explain(self, x, *args, **options)
+        plan: Any = self  # what can be called are the classes below
+        return info.explain(plan, x, *args, **options)
 
     def _arrays(self) -> dict[str, Any]:
         raise NotImplementedError
@@ -111,7 +112,7 @@ class _ConvPlan(_core.ConvPlan, _PlanTools):
             self._ndim, weight, bias, stride, padding, dilation, groups, padding_mode, layout,
             channels, passthrough, activation, scale, shift, residual_order, threads,
         )  # fmt: skip
-        self._keep(
+        self._options = self._kept(
             stride, padding, dilation, groups, padding_mode, layout, channels, passthrough,
             activation, residual_order, threads,
         )  # fmt: skip
@@ -150,7 +151,7 @@ class _GatedConvPlan(_core.GatedConvPlan, _PlanTools):
             self._ndim, weight, bias, activation, gate, order, stride, padding, dilation, groups,
             padding_mode, layout, channels, passthrough, scale, shift, threads,
         )  # fmt: skip
-        self._keep(
+        self._options = self._kept(
             activation, gate, order, stride, padding, dilation, groups, padding_mode, layout,
             channels, passthrough, threads,
         )  # fmt: skip
@@ -185,7 +186,7 @@ class _PartialConvPlan(_core.PartialConvPlan, _PlanTools):
             self._ndim, weight, bias, stride, padding, dilation, groups, renormalize, mask_update,
             eps, layout, activation, threads,
         )  # fmt: skip
-        self._keep(
+        self._options = self._kept(
             stride, padding, dilation, groups, renormalize, mask_update, eps, layout, activation,
             threads,
         )  # fmt: skip
