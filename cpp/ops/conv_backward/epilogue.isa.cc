@@ -1,6 +1,7 @@
 // Backward through the epilogue, run by run: along the positions of one channel, or along the
 // channels of one position. Tasks: partial sums, times channels in the first case.
 #include "core/isa_table.h"
+#include "ops/common/activation.h"
 #include "ops/common/activation_grad.h"
 #include "ops/conv_backward/problem.h"
 #include "ops/sliding_conv/finish.h"
@@ -22,8 +23,8 @@ SWATH_ALWAYS_INLINE const EpilogueGradProblem& as_grad(const void* p) {
 /// One worker's memory. Sums are those of the current block of terms and of all before it.
 template <class T>
 struct Memory {
-  T g[kRunLength], v[kRunLength], z[kRunLength], ratio[kRunLength];
-  T scale[kRunLength], shift[kRunLength];
+  T g[kRunLength], v[kRunLength], z[kRunLength], ratio[kRunLength], keep[kRunLength];
+  T scale[kRunLength], shift[kRunLength], other_scale[kRunLength], other_shift[kRunLength];
   T block[kMostSums][kRunLength], total[kMostSums][kRunLength];
 };
 
@@ -69,19 +70,42 @@ struct Worker {
     return kAlongChannels ? load(values + i) : set1<T>(*values);
   }
 
-  /// scale and shift of n channels from `channel` on.
+  /// n values of one array from `channel` on.
+  void load_values(const ArrayRef& ref, int64_t offset, int64_t stride, int64_t channel, int64_t n,
+                   T* to) const {
+    const S* from = static_cast<const S*>(b.read(ref)) + offset;
+    for (int64_t i = 0; i < n; ++i) to[i] = to_acc(from[(channel + i) * stride]);
+  }
+  void load_values(const ConvEpilogue& e, int64_t channel, int64_t n, T* scale, T* shift) const {
+    if (e.has_scale) load_values(e.scale, e.scale_offset, e.scale_stride, channel, n, scale);
+    if (e.has_shift) load_values(e.shift, e.shift_offset, e.shift_stride, channel, n, shift);
+  }
   void load_values(int64_t channel, int64_t n) const {
-    const ConvEpilogue& e = p.epilogue;
-    for (int64_t i = 0; i < n; ++i) {
-      if (e.has_scale) {
-        const S* at = static_cast<const S*>(b.read(e.scale)) + e.scale_offset;
-        m.scale[i] = to_acc(at[(channel + i) * e.scale_stride]);
-      }
-      if (e.has_shift) {
-        const S* at = static_cast<const S*>(b.read(e.shift)) + e.shift_offset;
-        m.shift[i] = to_acc(at[(channel + i) * e.shift_stride]);
-      }
+    load_values(p.epilogue, channel, n, m.scale, m.shift);
+    if (p.other.is_present) {
+      load_values(p.other_epilogue, channel, n, m.other_scale, m.other_shift);
     }
+  }
+
+  /// z = v scale + shift, in place.
+  void scale_and_shift(const ConvEpilogue& e, const T* scale, const T* shift, const RunAt& run,
+                       T* v) const {
+    if (!e.has_scale && !e.has_shift) return;
+    for (int64_t i = 0; i < run.n; i += kLanesOfT) {
+      Vec<T> z = load(v + i);
+      if (e.has_scale) z = z * per_channel(scale, i);
+      if (e.has_shift) z = z + per_channel(shift, i);
+      store(v + i, z);
+    }
+  }
+
+  /// g = dy times the partner's activation.
+  void multiply_other(const RunAt& run) const {
+    const ConvEpilogue& e = p.other_epilogue;
+    read(p.other, run, m.z);
+    scale_and_shift(e, m.other_scale, m.other_shift, run, m.z);
+    activate(m.z, run.n, e.activation, e.activation_value);
+    for (int64_t i = 0; i < run.n; ++i) m.g[i] = m.g[i] * m.z[i];
   }
 
   /// g = dy act'(z).
@@ -99,12 +123,13 @@ struct Worker {
     activation_grad(m.z, m.g, run.n, e.activation, e.activation_value);
   }
 
-  void set_ratio(const RunAt& run) const {
-    const T outer =
-        axis_ratio<T>(p.axis[0], run.position[0]) * axis_ratio<T>(p.axis[1], run.position[1]);
+  /// A plane's factors along the run; lanes beyond its end are 0.
+  void read_factors(const ArrayRef& plane, const RunAt& run, T* to) const {
+    const int64_t n = p.mask.is_shared ? 0 : run.batch;
+    const int64_t row = (n * p.out[0] + run.position[0]) * p.out[1] + run.position[1];
+    const T* from = static_cast<const T*>(b.read(plane)) + row * p.out[2] + run.position[2];
     for (int64_t i = 0; i < round_up(run.n, kLanesOfT); ++i) {
-      const int64_t at = run.position[2] + (kAlongChannels ? 0 : i);
-      m.ratio[i] = kAlongChannels && i > 0 ? m.ratio[0] : outer * axis_ratio<T>(p.axis[2], at);
+      to[i] = kAlongChannels ? *from : i < run.n ? from[i] : T{0};
     }
   }
 
@@ -115,14 +140,19 @@ struct Worker {
 
   /// Adds to the sums and makes du of dz, both in m.g.
   void finish(const RunAt& run) const {
-    if (p.has_ratio) set_ratio(run);
+    if (p.mask.has_ratio) read_factors(p.mask.ratio, run, m.ratio);
+    if (p.mask.has_keep) read_factors(p.mask.keep, run, m.keep);
     for (int64_t i = 0; i < run.n; i += kLanesOfT) {
       Vec<T> g = load(m.g + i);
       int sum = p.wants_bias;
       if (p.wants_scale) add(sum++, i, g * load(m.v + i));
       if (p.wants_shift) add(sum, i, g);
       if (p.epilogue.has_scale) g = g * per_channel(m.scale, i);
-      if (p.has_ratio) {
+      if (p.mask.has_keep) {
+        const Vec<T> keep = load(m.keep + i);
+        g = select(keep == zero<T>(), zero<T>(), g * keep);
+      }
+      if (p.mask.has_ratio) {
         const Vec<T> ratio = load(m.ratio + i);
         const auto is_outside = ratio == zero<T>();
         if (p.wants_bias) add(0, i, select(is_outside, zero<T>(), g));
@@ -137,6 +167,7 @@ struct Worker {
   void do_run(const RunAt& run) const {
     read(p.dy, run, m.g);
     if (p.v.is_present) read(p.v, run, m.v);
+    if (p.other.is_present) multiply_other(run);
     differentiate(run);
     if (p.dresidual.is_present) write(p.dresidual, run, m.g);
     finish(run);
@@ -170,8 +201,8 @@ struct Worker {
     const int64_t begin = p.n_rows() * partial / p.n_partials;
     const int64_t end = p.n_rows() * (partial + 1) / p.n_partials;
     for (int64_t row = begin; row < end; ++row) {
-      const int64_t z = row / p.axis[1].out;
-      f(RunAt{z / p.axis[0].out, 0, {z % p.axis[0].out, row % p.axis[1].out, 0}, 0});
+      const int64_t z = row / p.out[1];
+      f(RunAt{z / p.out[0], 0, {z % p.out[0], row % p.out[1], 0}, 0});
     }
   }
 
@@ -181,7 +212,7 @@ struct Worker {
     int64_t terms = 0;
     each_row(partial, [&](RunAt run) {
       run.channel = channel;
-      const int64_t cols = p.axis[2].out;
+      const int64_t cols = p.out[2];
       for (int64_t i = 0; i < cols; i += kRunLength) {
         run.position[2] = i;
         run.n = cols - i < kRunLength ? cols - i : kRunLength;
@@ -206,7 +237,7 @@ struct Worker {
     each_row(partial, [&](RunAt run) {
       run.channel = channel;
       run.n = n;
-      for (int64_t i = 0; i < p.axis[2].out; ++i) {
+      for (int64_t i = 0; i < p.out[2]; ++i) {
         run.position[2] = i;
         do_run(run);
         if (++terms < kBlockTerms) continue;

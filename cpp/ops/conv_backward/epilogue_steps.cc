@@ -6,6 +6,7 @@
 #include "ops/common/partial_sums.h"
 #include "ops/conv_backward/problem.h"
 #include "ops/conv_backward/steps.h"
+#include "ops/sliding_conv/ratio.h"
 
 namespace swath {
 namespace {
@@ -31,17 +32,16 @@ EpilogueView view_of(const Operand& x, const AxisMap& map, int ndim) {
 
 /// Long rows: the axis before the last goes into it where all views allow that.
 void merge_axes(EpilogueGradProblem& p) {
-  if (p.has_ratio) return;
-  EpilogueView* const views[] = {&p.dy, &p.du, &p.dresidual, &p.v, &p.residual};
+  EpilogueView* const views[] = {&p.dy, &p.du, &p.dresidual, &p.v, &p.residual, &p.other};
   for (int i = 0; i < 2; ++i) {
     const bool can_merge = std::all_of(std::begin(views), std::end(views), [&](auto* view) {
-      return !view->is_present || p.axis[1].out == 1 ||
-             view->stride[1] == p.axis[2].out * view->stride[2];
+      return !view->is_present || p.out[1] == 1 ||
+             view->stride[1] == p.out[2] * view->stride[2];
     });
     if (!can_merge) return;
-    p.axis[2].out *= p.axis[1].out;
-    p.axis[1].out = p.axis[0].out;
-    p.axis[0].out = 1;
+    p.out[2] *= p.out[1];
+    p.out[1] = p.out[0];
+    p.out[0] = 1;
     for (EpilogueView* view : views) view->stride[1] = view->stride[0];
   }
 }
@@ -57,7 +57,7 @@ void add_pass(PlanImpl& plan, EpilogueGradProblem p, const EpilogueGrads& grads,
       {&p.wants_bias, grads.dbias}, {&p.wants_scale, grads.dscale}, {&p.wants_shift, grads.dshift}};
   for (const WantedSum& sum : sums) *sum.flag = sum.to.desc != nullptr;
   merge_axes(p);
-  const int64_t positions = p.axis[0].out * p.axis[1].out * p.axis[2].out;
+  const int64_t positions = p.out[0] * p.out[1] * p.out[2];
   const auto unit = [](const EpilogueView& view) {
     return !view.is_present || view.channel_stride == 1;
   };
@@ -84,37 +84,25 @@ void add_pass(PlanImpl& plan, EpilogueGradProblem p, const EpilogueGrads& grads,
 
 bool is_partial(const ConvCall& call) { return call.params.padding_mode == PaddingMode::partial; }
 
-/// w * x + bias (with partial padding's ratio) in temporary memory.
+}  // namespace
+
 OwnOperand add_sum_again(PlanImpl& plan, const ConvCall& call, const TensorDesc& y) {
   const ConvArrays arrays{
       .x = call.arrays.x, .weight = call.arrays.weight, .bias = call.arrays.bias};
   SlidingConvParams params = call.params;
   params.activation = Activation::none;
-  const ConvCall plain = describe_conv(arrays, params);
+  ConvCall plain = describe_conv(arrays, params);
+  plain.mask = call.mask;
+  plain.mask_strides = call.mask_strides;
   const OwnOperand v = reserve_like(plan, y, y.dtype);
   add_sliding_conv(plan, plain, v.operand(), false);
   return v;
 }
 
-EpilogueGradProblem make_problem(const ConvCall& call, const Operand& dy) {
+namespace {
+
+void set_values(const ConvCall& call, ConvEpilogue& e) {
   const ConvArrays& a = call.arrays;
-  EpilogueGradProblem p;
-  p.dtype = dy.desc->dtype;
-  p.n_batch = call.n_batch;
-  p.n_channels = call.n_out;
-  p.has_ratio = is_partial(call);
-  const auto pad = padding_before(call, call.params.dilation);
-  for (int i = 0; i < call.params.ndim; ++i) {
-    ConvAxis& axis = p.axis[3 - call.params.ndim + i];
-    axis.out = call.out[i];
-    axis.in = call.x.shape[call.xmap.spatial[i]];
-    axis.kernel = call.kernel[i];
-    axis.stride = call.params.stride[i];
-    axis.dilation = call.params.dilation[i];
-    axis.pad = pad[i];
-  }
-  p.dy = view_of(dy, call.xmap, call.params.ndim);
-  ConvEpilogue& e = p.epilogue;
   describe_channel_arrays(call.site, call.x, call.n_out, {nullptr, a.scale.desc, a.shift.desc}, e);
   e.scale = a.scale.ref;
   e.shift = a.shift.ref;
@@ -122,6 +110,30 @@ EpilogueGradProblem make_problem(const ConvCall& call, const Operand& dy) {
   e.shift_offset = a.shift.offset;
   e.activation = call.params.activation;
   e.activation_value = call.params.activation_value;
+}
+
+EpilogueGradProblem make_problem(PlanImpl& plan, const ConvCall& call, const Operand& dy) {
+  EpilogueGradProblem p;
+  p.dtype = dy.desc->dtype;
+  p.n_batch = call.n_batch;
+  p.n_channels = call.n_out;
+  p.mask = call.mask;
+  for (int i = 0; i < call.params.ndim; ++i) p.out[3 - call.params.ndim + i] = call.out[i];
+  if (is_partial(call)) {
+    ConvAxis axis[3];
+    const auto pad = padding_before(call, call.params.dilation);
+    for (int i = 0; i < call.params.ndim; ++i) {
+      axis[3 - call.params.ndim + i] = {.in = call.x.shape[call.xmap.spatial[i]],
+                                        .out = call.out[i],
+                                        .kernel = call.kernel[i],
+                                        .stride = call.params.stride[i],
+                                        .dilation = call.params.dilation[i],
+                                        .pad = pad[i]};
+    }
+    p.mask = add_ratio_plane(plan, p.dtype, axis);
+  }
+  p.dy = view_of(dy, call.xmap, call.params.ndim);
+  set_values(call, p.epilogue);
   return p;
 }
 
@@ -133,18 +145,20 @@ ConvCall narrowed(const ConvCall& call, const ConvArrays& arrays, const SlidingC
                 .weight = *arrays.weight.desc,
                 .params = params,
                 .xmap = call.xmap,
-                .runs = {}};
+                .runs = {},
+                .mask = {}};
   part.n_batch = call.n_batch;
   part.n_in = call.n_in;
   part.n_out = arrays.weight.desc->shape[0];
   part.kernel = call.kernel;
   part.out = call.out;
+  part.mask = call.mask;
   return part;
 }
 
 /// One pass for all channels, or for each run of one dilation if the ratio differs.
 void add_passes(PlanImpl& plan, const ConvCall& call, const Operand& dy, const Operand& v,
-                const Operand& du, const EpilogueGrads& grads) {
+                const Operand& du, const EpilogueGrads& grads, const GatePartner* partner) {
   const int c = call.xmap.c, ndim = call.params.ndim;
   const bool residual_in_z = call.params.residual_before_activation;
   for (const DilationRun& run : call.runs) {
@@ -171,9 +185,16 @@ void add_passes(PlanImpl& plan, const ConvCall& call, const Operand& dy, const O
     const OwnOperand du_part = channels(du, c), dresidual = channels(grads.dresidual, c);
     const OwnOperand dbias = channels(grads.dbias, 0), dscale = channels(grads.dscale, 0);
     const OwnOperand dshift = channels(grads.dshift, 0);
-    EpilogueGradProblem p = make_problem(part, dy_part.operand());
+    EpilogueGradProblem p = make_problem(plan, part, dy_part.operand());
     p.v = view_of(present(v_part), call.xmap, ndim);
     p.du = view_of(present(du_part), call.xmap, ndim);
+    if (partner != nullptr) {
+      const OwnOperand other = channels(partner->v, c);
+      p.other = view_of(other.operand(), call.xmap, ndim);
+      set_values(partner->call, p.other_epilogue);
+      p.other_epilogue.scale_offset += begin * p.other_epilogue.scale_stride;
+      p.other_epilogue.shift_offset += begin * p.other_epilogue.shift_stride;
+    }
     if (residual_in_z) {
       p.residual = view_of(present(residual), call.xmap, ndim);
       p.dresidual = view_of(present(dresidual), call.xmap, ndim);
@@ -213,7 +234,8 @@ OwnOperand add_epilogue_backward(PlanImpl& plan, const ConvCall& call, const Ope
                          .to_ref = grads.dresidual.ref});
     rest.dresidual = {};
   }
-  const bool changes = is_curved || call.arrays.scale.desc != nullptr || is_partial(call);
+  const bool changes = is_curved || call.arrays.scale.desc != nullptr || is_partial(call) ||
+                       call.mask.has_ratio || call.mask.has_keep;
   const bool has_sums = rest.dbias.desc != nullptr || rest.dscale.desc != nullptr ||
                         rest.dshift.desc != nullptr || rest.dresidual.desc != nullptr;
   if (dy.desc->n_elements() == 0) {
@@ -229,20 +251,43 @@ OwnOperand add_epilogue_backward(PlanImpl& plan, const ConvCall& call, const Ope
   // du goes where v was: each element is read before it is written.
   if (needs_du && changes) du = needs_v ? v : reserve_like(plan, *dy.desc, dy.desc->dtype);
   add_passes(plan, call, dy, needs_v ? v.operand() : Operand{},
-             needs_du && changes ? du.operand() : Operand{}, rest);
+             needs_du && changes ? du.operand() : Operand{}, rest, nullptr);
   return du;
 }
+
+void add_gated_half(PlanImpl& plan, const ConvCall& call, const Operand& dy, const Operand& v,
+                    const GatePartner& partner, const Operand& du, const EpilogueGrads& grads) {
+  add_passes(plan, call, dy, v, du, grads, &partner);
+}
+
+namespace {
+
+/// Positions and channels of x, nothing to do with them yet.
+EpilogueGradProblem plain_problem(const AxisMap& map, int ndim, const Operand& x) {
+  EpilogueGradProblem p;
+  p.dtype = x.desc->dtype;
+  p.n_batch = map.n >= 0 ? x.desc->shape[map.n] : 1;
+  p.n_channels = x.desc->shape[map.c];
+  for (int i = 0; i < ndim; ++i) p.out[3 - ndim + i] = x.desc->shape[map.spatial[i]];
+  p.dy = view_of(x, map, ndim);
+  return p;
+}
+
+}  // namespace
 
 void add_channel_sums(PlanImpl& plan, const AxisMap& map, int ndim, const Operand& dy,
                       const Operand& dbias, const std::string& op) {
   if (dy.desc->n_elements() == 0) return add_zeros(plan, dbias);
-  EpilogueGradProblem p;
-  p.dtype = dy.desc->dtype;
-  p.n_batch = map.n >= 0 ? dy.desc->shape[map.n] : 1;
-  p.n_channels = dy.desc->shape[map.c];
-  for (int i = 0; i < ndim; ++i) p.axis[3 - ndim + i].out = dy.desc->shape[map.spatial[i]];
-  p.dy = view_of(dy, map, ndim);
-  add_pass(plan, p, {.dbias = dbias, .dscale = {}, .dshift = {}, .dresidual = {}}, op);
+  add_pass(plan, plain_problem(map, ndim, dy), {.dbias = dbias, .dscale = {}, .dshift = {}, .dresidual = {}}, op);
+}
+
+void add_position_product(PlanImpl& plan, const AxisMap& map, int ndim, const Operand& x,
+                          const ConvMask& factors, const std::string& op) {
+  if (x.desc->n_elements() == 0) return;
+  EpilogueGradProblem p = plain_problem(map, ndim, x);
+  p.du = p.dy;
+  p.mask = factors;
+  add_pass(plan, p, {}, op);
 }
 
 }  // namespace swath

@@ -98,15 +98,19 @@ struct InputGrad {
 
 }  // namespace
 
-void add_input_grad(PlanImpl& plan, const ConvCall& call, const Operand& du, const Operand& dx) {
+void add_input_grad(PlanImpl& plan, const ConvCall& call, const Operand& du, const Operand& dx,
+                    bool adds) {
   if (dx.desc->n_elements() == 0) return;
-  if (du.desc->n_elements() == 0) return add_zero_image(plan, call, dx);
+  if (du.desc->n_elements() == 0) {
+    if (!adds) add_zero_image(plan, call, dx);
+    return;
+  }
   const std::vector<DilationRun> pieces = conv_pieces(call);
-  const bool folds = has_border(call, pieces), accumulate = pieces.size() > 1;
+  const bool folds = has_border(call, pieces), accumulate = adds || pieces.size() > 1;
   // Parts that are rounded to 16 bits before they are added would cost accuracy.
   const bool is_half = item_bytes(dx.desc->dtype) == 2;
   if (!is_half || (!folds && !accumulate)) {
-    if (accumulate) add_zero_image(plan, call, dx);
+    if (accumulate && !adds) add_zero_image(plan, call, dx);
     const InputGrad grad{plan, call, du, call.arrays.weight, dx, accumulate, folds};
     for (const DilationRun& piece : pieces) grad.add_piece(piece);
     return;
@@ -119,7 +123,7 @@ void add_input_grad(PlanImpl& plan, const ConvCall& call, const Operand& du, con
       plan, call, wide_du.operand(), wide_weight.operand(), wide_dx.operand(), accumulate, folds};
   for (const DilationRun& piece : pieces) grad.add_piece(piece);
   add_fold(plan, call.xmap, call.params.ndim, wide_dx.operand(), dx, {0, 0, 0}, PaddingMode::zeros,
-           false);
+           adds);
 }
 
 }  // namespace swath

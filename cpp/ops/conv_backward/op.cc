@@ -6,7 +6,9 @@
 #include "core/format.h"
 #include "ops/common/copy.h"
 #include "ops/common/partial_sums.h"
+#include "ops/conv_backward/gated.h"
 #include "ops/conv_backward/steps.h"
+#include "ops/partial_conv/mask.h"
 
 namespace swath {
 namespace {
@@ -96,34 +98,35 @@ void count_bytes(PlanImpl& plan, std::initializer_list<const TensorDesc*> inputs
 
 }  // namespace
 
-Plan plan_sliding_conv_backward(const TensorDesc& dy_desc, const TensorDesc& x,
-                                const TensorDesc& weight, const TensorDesc* bias,
-                                const TensorDesc* scale, const TensorDesc* shift,
-                                const TensorDesc* residual, const SlidingConvParams& params,
-                                const ConvNeeds& needs, const PlanOptions& options) {
-  const ConvArrays arrays{{&x, input_ref(kGradX)},        {&weight, input_ref(kGradWeight)},
-                          {bias, input_ref(kGradBias)},   {scale, input_ref(kGradScale)},
-                          {shift, input_ref(kGradShift)}, {residual, input_ref(kGradResidual)}};
-  const ConvCall whole = describe_conv(arrays, params);
-  check_dy(whole.site, x, dy_desc, whole.y_shape());
-  const Operand dy{&dy_desc, input_ref(kGradDy)};
+namespace {
+
+Plan plan_backward(const Operand& dy, const ConvArrays& arrays, const SlidingConvParams& params,
+                   const ConvGate* gate, const ConvNeeds& needs, const PlanOptions& options) {
+  const TensorDesc &x = *arrays.x.desc, &weight = *arrays.weight.desc;
+  const ConvCall whole = describe_conv(arrays, params, gate);
+  check_dy(whole.site, x, *dy.desc, whole.y_shape());
   auto plan = std::make_shared<PlanImpl>();
   plan->wants_reasons = options.explain;
   plan->op = params.op;
 
   ChannelRangeView view = view_range(whole, dy);
   view.arrays.x = view.x.operand();
+  const TensorDesc* residual = arrays.residual.desc;
   if (residual != nullptr) view.arrays.residual = view.residual.operand();
-  const ConvCall call = describe_conv(view.arrays, view.params);
+  const ConvCall call = describe_conv(view.arrays, view.params, gate);
 
   Outputs outputs{*plan};
   EpilogueGrads grads;
   Operand dx, dweight, dresidual;
+  const int64_t n_values = weight.shape[0];
+  const auto per_channel = [&](bool is_needed) {
+    return is_needed ? outputs.add(call.site, x, &n_values, 1) : Operand{};
+  };
   if (needs.x) dx = outputs.add_like(call.site, x);
   if (needs.weight) dweight = outputs.add_like(call.site, weight);
-  if (needs.bias) grads.dbias = outputs.add(call.site, x, &call.n_out, 1);
-  if (needs.scale && scale != nullptr) grads.dscale = outputs.add(call.site, x, &call.n_out, 1);
-  if (needs.shift && shift != nullptr) grads.dshift = outputs.add(call.site, x, &call.n_out, 1);
+  grads.dbias = per_channel(needs.bias);
+  grads.dscale = per_channel(needs.scale && arrays.scale.desc != nullptr);
+  grads.dshift = per_channel(needs.shift && arrays.shift.desc != nullptr);
   OwnOperand dresidual_part;
   if (needs.residual && residual != nullptr) {
     dresidual = outputs.add_like(call.site, *residual);
@@ -131,14 +134,95 @@ Plan plan_sliding_conv_backward(const TensorDesc& dy_desc, const TensorDesc& x,
     if (dresidual_part.desc.shape != residual->shape) add_image_zeros(*plan, dresidual);
     grads.dresidual = dresidual_part.operand();
   }
-  count_bytes(*plan, {&dy_desc, &x, &weight});
-
-  const OwnOperand du =
-      add_epilogue_backward(*plan, call, view.dy.operand(), grads, needs.x || needs.weight);
+  count_bytes(*plan, {dy.desc, &x, &weight});
+  OwnOperand dx_part;
   if (needs.x) {
     add_passed_channels(*plan, whole, dy, dx);
-    const OwnOperand part = slice(dx, whole.xmap.c, whole.first_channel, whole.n_in);
-    add_input_grad(*plan, call, du.operand(), part.operand());
+    dx_part = slice(dx, whole.xmap.c, whole.first_channel, whole.n_in);
+  }
+  const Operand dx_convolved = needs.x ? dx_part.operand() : Operand{};
+  if (gate != nullptr) {
+    add_gated_backward(*plan, call, view.dy.operand(), grads, dx_convolved, dweight);
+    return Plan(std::move(plan));
+  }
+  const OwnOperand du =
+      add_epilogue_backward(*plan, call, view.dy.operand(), grads, needs.x || needs.weight);
+  if (needs.x) add_input_grad(*plan, call, du.operand(), dx_convolved);
+  if (needs.weight) add_weight_grad(*plan, call, du.operand(), dweight);
+  return Plan(std::move(plan));
+}
+
+ConvArrays grad_inputs(const TensorDesc& x, const TensorDesc& weight, const TensorDesc* bias,
+                       const TensorDesc* scale, const TensorDesc* shift,
+                       const TensorDesc* residual) {
+  return {{&x, input_ref(kGradX)},        {&weight, input_ref(kGradWeight)},
+          {bias, input_ref(kGradBias)},   {scale, input_ref(kGradScale)},
+          {shift, input_ref(kGradShift)}, {residual, input_ref(kGradResidual)}};
+}
+
+}  // namespace
+
+Plan plan_sliding_conv_backward(const TensorDesc& dy, const TensorDesc& x, const TensorDesc& weight,
+                                const TensorDesc* bias, const TensorDesc* scale,
+                                const TensorDesc* shift, const TensorDesc* residual,
+                                const SlidingConvParams& params, const ConvNeeds& needs,
+                                const PlanOptions& options) {
+  return plan_backward({&dy, input_ref(kGradDy)},
+                       grad_inputs(x, weight, bias, scale, shift, residual), params, nullptr, needs,
+                       options);
+}
+
+Plan plan_gated_conv_backward(const TensorDesc& dy, const TensorDesc& x, const TensorDesc& weight,
+                              const TensorDesc* bias, const TensorDesc* scale,
+                              const TensorDesc* shift, const TensorDesc* residual,
+                              const GatedConvParams& params, const ConvNeeds& needs,
+                              const PlanOptions& options) {
+  return plan_backward({&dy, input_ref(kGradDy)},
+                       grad_inputs(x, weight, bias, scale, shift, residual), params.conv,
+                       &params.gate, needs, options);
+}
+
+Plan plan_partial_conv_backward(const TensorDesc& dy_desc, const TensorDesc& x,
+                                const TensorDesc& weight, const TensorDesc* bias,
+                                const TensorDesc* mask, const PartialConvParams& params,
+                                const ConvNeeds& needs, const PlanOptions& options) {
+  const ConvArrays arrays{.x = {&x, input_ref(kPartialGradX)},
+                          .weight = {&weight, input_ref(kPartialGradWeight)},
+                          .bias = {bias, input_ref(kPartialGradBias)},
+                          .scale = {},
+                          .shift = {},
+                          .residual = {}};
+  ConvCall call = describe_conv(arrays, params.conv);
+  check_mask_options(call.site, params.conv);
+  const MaskCall mask_call = describe_mask(call, mask, input_ref(kPartialGradMask), params);
+  check_dy(call.site, x, dy_desc, call.y_shape());
+  const Operand dy{&dy_desc, input_ref(kPartialGradDy)};
+  auto plan = std::make_shared<PlanImpl>();
+  plan->wants_reasons = options.explain;
+  plan->op = params.conv.op;
+  Outputs outputs{*plan};
+  Operand dx, dweight;
+  EpilogueGrads grads, bias_alone;
+  if (needs.x) dx = outputs.add_like(call.site, x);
+  if (needs.weight) dweight = outputs.add_like(call.site, weight);
+  if (needs.bias) grads.dbias = outputs.add(call.site, x, &call.n_out, 1);
+  count_bytes(*plan, {&dy_desc, &x, &weight, mask});
+  add_mask_check(*plan, mask_call, params.conv.op);
+  if (dy_desc.n_elements() > 0) {
+    const TensorDesc y = contiguous_desc(dy_desc.dtype, dy_desc.shape.data(), dy_desc.rank);
+    add_mask_steps(*plan, call, mask_call, params, {&y, {}}, {});
+  }
+  // Without a bias nothing was multiplied with a mask of fractions; the bias' gradient still is.
+  if (grads.dbias.desc != nullptr && !call.mask.has_keep) {
+    ConvCall biased = call;
+    biased.mask.has_keep = call.mask.has_values;
+    std::swap(bias_alone.dbias, grads.dbias);
+    add_epilogue_backward(*plan, biased, dy, bias_alone, false);
+  }
+  const OwnOperand du = add_epilogue_backward(*plan, call, dy, grads, needs.x || needs.weight);
+  if (needs.x) {
+    add_input_grad(*plan, call, du.operand(), dx);
+    add_mask_product(*plan, call, mask_call, dx);
   }
   if (needs.weight) add_weight_grad(*plan, call, du.operand(), dweight);
   return Plan(std::move(plan));

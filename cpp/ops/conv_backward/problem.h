@@ -19,28 +19,30 @@ struct EpilogueView {
   }
 };
 
-/// y = act(v scale + shift + residual), v = ratio sum + bias:
-///   dz = dy act'(z), dv = dz scale, du = dv ratio,
-///   dshift = sum of dz, dscale = sum of dz v, dbias = sum of dv where ratio is not 0.
+/// y = act(v scale + shift + residual) other, v = (ratio sum + bias) keep:
+///   dz = dy other act'(z), dv = dz scale, dbias = sum of dv keep where ratio is not 0,
+///   du = dv keep ratio, dshift = sum of dz, dscale = sum of dz v.
+/// `other` is the partner's factor in a gated convolution: its activation of v scale + shift.
 struct EpilogueGradProblem {
   DType dtype = DType::f32;
   int64_t n_batch = 1, n_channels = 1;
-  /// Positions; their `out` counts, and what the ratio of partial padding depends on.
-  ConvAxis axis[3];
-  bool has_ratio = false;
+  int64_t out[3] = {1, 1, 1};  // positions
+  ConvMask mask;               // its ratio and keep count
   bool along_channels = false;  // runs of channels at one position, else of positions
   EpilogueView dy, du, dresidual;
   EpilogueView v;         // absent: nothing depends on it
   EpilogueView residual;  // of z
   /// scale, shift and activation count.
   ConvEpilogue epilogue;
+  EpilogueView other;  // v of the partner
+  ConvEpilogue other_epilogue;
   /// Sums [partial][kinds that are wanted, in this order][channel] in the accumulator's type.
   bool wants_bias = false, wants_scale = false, wants_shift = false;
   int64_t n_partials = 1;
   ArrayRef partials;
 
   SWATH_INLINE int64_t n_sums() const { return wants_bias + wants_scale + wants_shift; }
-  SWATH_INLINE int64_t n_rows() const { return n_batch * axis[0].out * axis[1].out; }
+  SWATH_INLINE int64_t n_rows() const { return n_batch * out[0] * out[1]; }
 };
 
 }  // namespace swath

@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "core/kernel.h"
+#include "ops/common/scalar.h"
 #include "ops/conv_backward/problem.h"
 
 namespace swath {
@@ -76,13 +77,19 @@ struct Channel {
     if (view.is_present) static_cast<T*>(b.write(view.ref))[view.at(n, c, at)] = static_cast<T>(v);
   }
 
-  double ratio_at(const int64_t (&at)[3]) const {
-    double ratio = 1;
-    for (int i = 0; p.has_ratio && i < 3; ++i) {
-      const int64_t inside = taps_inside(p.axis[i], at[i]);
-      ratio *= inside == 0 ? 0 : static_cast<double>(p.axis[i].kernel) / inside;
-    }
-    return ratio;
+  /// A plane's factor at a position, 1 without it.
+  double factor(bool is_present, const ArrayRef& plane, int64_t n,
+                const int64_t (&at)[3]) const {
+    if (!is_present) return 1;
+    const int64_t sample = p.mask.is_shared ? 0 : n;
+    const int64_t row = (sample * p.out[0] + at[0]) * p.out[1] + at[1];
+    return static_cast<double>(static_cast<const Acc*>(b.read(plane))[row * p.out[2] + at[2]]);
+  }
+
+  double z_of(const ConvEpilogue& e, double v) const {
+    if (e.has_scale) v *= value(b.read(e.scale), e.scale_offset + c * e.scale_stride);
+    if (e.has_shift) v += value(b.read(e.shift), e.shift_offset + c * e.shift_stride);
+    return v;
   }
 
   void add_element(int64_t n, const int64_t (&at)[3], double (&sums)[3]) const {
@@ -90,17 +97,21 @@ struct Channel {
     const double v = read(p.v, n, at);
     const double scale =
         e.has_scale ? value(b.read(e.scale), e.scale_offset + c * e.scale_stride) : 1;
-    const double shift =
-        e.has_shift ? value(b.read(e.shift), e.shift_offset + c * e.shift_stride) : 0;
     const double k =
-        slope(v * scale + shift + read(p.residual, n, at), e.activation, e.activation_value);
+        slope(z_of(e, v) + read(p.residual, n, at), e.activation, e.activation_value);
     double g = read(p.dy, n, at);
+    if (p.other.is_present) {
+      const ConvEpilogue& o = p.other_epilogue;
+      g *= activate_scalar(z_of(o, read(p.other, n, at)), o.activation, o.activation_value);
+    }
     g = k == 0 && is_flat(e.activation) ? 0 : g * k;
     write(p.dresidual, n, at, g);
     sums[1] += p.wants_scale ? g * v : 0;
     sums[2] += g;
     g *= scale;
-    const double ratio = ratio_at(at);
+    const double keep = factor(p.mask.has_keep, p.mask.keep, n, at);
+    const double ratio = factor(p.mask.has_ratio, p.mask.ratio, n, at);
+    g = keep == 0 ? 0 : g * keep;
     sums[0] += ratio == 0 ? 0 : g;
     write(p.du, n, at, ratio == 0 ? 0 : g * ratio);
   }
@@ -110,10 +121,10 @@ struct Channel {
     const int64_t end = p.n_rows() * (partial + 1) / p.n_partials;
     double sums[3] = {0, 0, 0};
     for (int64_t row = begin; row < end; ++row) {
-      const int64_t z = row / p.axis[1].out;
+      const int64_t z = row / p.out[1];
       double of_row[3] = {0, 0, 0};
-      for (int64_t i = 0; i < p.axis[2].out; ++i) {
-        add_element(z / p.axis[0].out, {z % p.axis[0].out, row % p.axis[1].out, i}, of_row);
+      for (int64_t i = 0; i < p.out[2]; ++i) {
+        add_element(z / p.out[0], {z % p.out[0], row % p.out[1], i}, of_row);
       }
       for (int i = 0; i < 3; ++i) sums[i] += of_row[i];
     }

@@ -131,7 +131,7 @@ struct Worker {
 
   Source<T> open_x(const ConvProblem& part, const Block& block) const {
     const InputBox box = input_box(part, block);
-    if (!part.mask.is_present && sizeof(T) == sizeof(S) && is_inside(part, box))
+    if (!part.mask.has_values && sizeof(T) == sizeof(S) && is_inside(part, box))
       return open_in_place(part, block, box);
     return part.x_channel_stride == 1 ? open_pixels(part, block, box) : open_rows(part, block, box);
   }

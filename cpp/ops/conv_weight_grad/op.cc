@@ -57,6 +57,9 @@ void add_weight_grad(PlanImpl& plan, const ConvCall& call, const Operand& dy,
   const ConvArrays arrays{.x = call.arrays.x, .weight = dweight};
   ConvCall own = describe_conv(arrays, call.params);
   own.out = call.out;
+  own.mask = call.mask;
+  own.mask.has_ratio = own.mask.has_keep = own.mask.has_flags = false;  // they are in dy already
+  own.mask_strides = call.mask_strides;
   const ReadableSpan span = readable_span(dy);
   for (ConvProblem p : conv_problems(own, own.arrays.x, 0, dy)) {
     p.epilogue = ConvEpilogue{};

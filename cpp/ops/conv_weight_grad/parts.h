@@ -25,7 +25,6 @@ SWATH_ALWAYS_INLINE ConvProblem x_part(const ConvProblem& p, int64_t g, int64_t 
   q.in_per_group = n;
   q.x_offset += (g * p.in_per_group + c0) * p.x_channel_stride;
   q.mask.offset += (g * p.in_per_group + c0) * p.mask.channel_stride;
-  if (q.padding_mode == PaddingMode::partial) q.padding_mode = PaddingMode::zeros;
   return q;
 }
 
@@ -115,7 +114,7 @@ SWATH_ALWAYS_INLINE void write_lanes(const WeightGradProblem& w, const Buffers& 
 /// Values of a mask that staging may have to convert at once.
 SWATH_ALWAYS_INLINE int64_t mask_line_elements(const ConvProblem& p, int64_t channels,
                                                int64_t cols) {
-  return p.mask.is_present ? max_of(channels, inputs_seen(p.axis[2], cols)) : 0;
+  return p.mask.has_values ? max_of(channels, inputs_seen(p.axis[2], cols)) : 0;
 }
 
 /// Cuts scratch memory into parts of whole cache lines; with a null start it only counts.

@@ -7,7 +7,7 @@
 namespace swath {
 
 /// `conv` is the convolution whose weight is meant: x as there, y is dy (read), w is dweight
-/// (written, C-contiguous from w_offset). Its padding mode "partial" counts as zeros.
+/// (written, C-contiguous from w_offset). Its mask counts for x.
 struct WeightGradProblem {
   ConvProblem conv;
   int64_t dy_low = 0, dy_high = 0;  // of dy, as x_low and x_high

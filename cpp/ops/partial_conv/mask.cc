@@ -6,6 +6,7 @@
 #include <Eigen/Core>
 
 #include "core/format.h"
+#include "ops/conv_backward/steps.h"
 #include "ops/partial_conv/planes.h"
 #include "ops/pooling/compose.h"
 
@@ -164,6 +165,9 @@ TensorDesc mask_out_desc(const ConvCall& call, const MaskCall& mask) {
   return contiguous_desc(mask.out_dtype, shape.data(), call.x.rank);
 }
 
+namespace {
+
+/// Throws ParamError unless every value is in [0, 1]; of integers, 0 or 1.
 void check_mask_values(const std::string& op, const TensorDesc& mask, const void* values) {
   switch (mask.dtype) {
     case DType::f32:
@@ -181,18 +185,54 @@ void check_mask_values(const std::string& op, const TensorDesc& mask, const void
   }
 }
 
-void set_mask_strides(const ConvCall& call, const MaskCall& mask, ConvProblem& problem) {
-  const int ndim = call.params.ndim;
+}  // namespace
+
+void add_mask_check(PlanImpl& plan, const MaskCall& mask, const std::string& op) {
+  if (mask.desc == nullptr) return;
+  plan.checks.push_back([op, desc = *mask.desc, ref = mask.ref](const Buffers& b) {
+    check_mask_values(op, desc, b.read(ref));
+  });
+}
+
+void check_mask_options(const CallSite& site, const SlidingConvParams& p) {
+  if (p.padding_mode != PaddingMode::zeros) {
+    site.fail(ErrorCode::param, "padding_mode",
+              "padding_mode is given, a masked convolution pads with holes");
+  }
+  if (p.dilation_per_channel != nullptr) {
+    site.fail(ErrorCode::param, "dilation",
+              "dilation is an array, needed is one dilation for all output channels");
+  }
+  if (p.has_channels) site.fail(ErrorCode::param, "channels", "channels is not supported");
+}
+
+namespace {
+
+/// Where the convolution finds M along its axes.
+void set_mask_strides(ConvCall& call, const MaskCall& mask) {
   int64_t stride = 1;  // of the plane that add_mask_sum writes
-  for (int i = ndim - 1; i >= 0; --i) {
+  for (int i = call.params.ndim - 1; i >= 0; --i) {
     const int at = call.xmap.spatial[i];
-    problem.axis[3 - ndim + i].mask_stride = mask.has_channels ? mask.desc->strides[at] : stride;
+    call.mask_strides[i] = mask.has_channels ? mask.desc->strides[at] : stride;
     stride *= call.x.shape[at];
   }
 }
 
-ConvMask add_mask_steps(PlanImpl& plan, const ConvCall& call, const MaskCall& mask,
-                          const PartialConvParams& params, int64_t row, const Operand& mask_out) {
+/// Positions of a row of the convolution's problem (one dilation: there is at most one): the flags
+/// are kept by its rows.
+int64_t problem_row(const ConvCall& call, const Operand& y) {
+  for (ConvProblem problem : conv_problems(call, call.arrays.x, 0, y)) {
+    canonicalize_axes(problem);
+    return problem.axis[2].out;
+  }
+  return call.out[call.params.ndim - 1];
+}
+
+}  // namespace
+
+void add_mask_steps(PlanImpl& plan, ConvCall& call, const MaskCall& mask,
+                    const PartialConvParams& params, const Operand& y, const Operand& mask_out) {
+  set_mask_strides(call, mask);
   const int ndim = call.params.ndim;
   const DType dtype = plane_dtype(call);
   const auto pad = padding_before(call, call.params.dilation);
@@ -217,6 +257,7 @@ ConvMask add_mask_steps(PlanImpl& plan, const ConvCall& call, const MaskCall& ma
   const bool is_binary = mask.desc == nullptr || !is_floating(mask.desc->dtype);
   const bool keeps_bias = call.arrays.bias.desc != nullptr && !is_binary;
   p.has_keep = p.keeps_center || !params.renormalize || keeps_bias;
+  const int64_t row = problem_row(call, y);
   p.row = row;
   const int64_t n = p.n_batch * p.out[0] * p.out[1] * p.out[2];
   if (p.has_ratio) p.ratio = reserve_temp(plan, n * item_bytes(dtype));
@@ -236,7 +277,8 @@ ConvMask add_mask_steps(PlanImpl& plan, const ConvCall& call, const MaskCall& ma
   }
   add_mask_factor_step(plan, p);
 
-  ConvMask planes{.is_present = true,
+  ConvMask planes{.has_values = true,
+                  .has_flags = true,
                   .has_ratio = p.has_ratio,
                   .has_keep = p.has_keep,
                   .ratio = p.ratio,
@@ -252,7 +294,38 @@ ConvMask add_mask_steps(PlanImpl& plan, const ConvCall& call, const MaskCall& ma
     planes.batch_stride = mask.n_batch > 1 ? mask.desc->strides[call.xmap.n] : 0;
     planes.channel_stride = mask.desc->strides[call.xmap.c];
   }
-  return planes;
+  call.mask = planes;
+}
+
+void add_mask_product(PlanImpl& plan, const ConvCall& call, const MaskCall& mask,
+                      const Operand& x) {
+  if (!call.mask.has_values || x.desc->n_elements() == 0) return;
+  const int ndim = call.params.ndim;
+  if (!mask.has_channels) {
+    ConvMask factors;
+    factors.has_keep = true;
+    factors.keep = call.mask.values;
+    factors.is_shared = mask.n_batch == 1;
+    return add_position_product(plan, call.xmap, ndim, x, factors, call.params.op);
+  }
+  MaskProductProblem p;
+  p.x = p.mask = {};
+  p.x_ref = x.ref;
+  p.x_offset = x.offset;
+  p.mask_ref = mask.ref;
+  p.x.dtype = x.desc->dtype;
+  p.mask.dtype = mask.desc->dtype;
+  p.x.rank = p.mask.rank = 5;
+  p.x.shape = {call.n_batch, call.n_in, 1, 1, 1};
+  const auto strides = [&](const TensorDesc& from, TensorDesc& to) {
+    to.strides[0] = call.xmap.n >= 0 && from.shape[call.xmap.n] > 1 ? from.strides[call.xmap.n] : 0;
+    to.strides[1] = from.strides[call.xmap.c];
+    for (int i = 0; i < ndim; ++i) to.strides[5 - ndim + i] = from.strides[call.xmap.spatial[i]];
+  };
+  for (int i = 0; i < ndim; ++i) p.x.shape[5 - ndim + i] = call.x.shape[call.xmap.spatial[i]];
+  strides(*x.desc, p.x);
+  strides(*mask.desc, p.mask);
+  add_mask_product_step(plan, p);
 }
 
 }  // namespace swath

@@ -21,19 +21,22 @@ struct MaskCall {
 MaskCall describe_mask(const ConvCall& call, const TensorDesc* mask, const ArrayRef& ref,
                        const PartialConvParams& params);
 
+/// Refuses options of the plain convolution that have no meaning beside a mask.
+void check_mask_options(const CallSite& site, const SlidingConvParams& params);
+
+/// Lets the plan check the mask's values before it runs.
+void add_mask_check(PlanImpl& plan, const MaskCall& mask, const std::string& op);
+
 /// Shape and dtype of mask_out.
 TensorDesc mask_out_desc(const ConvCall& call, const MaskCall& mask);
 
-/// Throws ParamError unless every value is in [0, 1]; of integers, 0 or 1.
-void check_mask_values(const std::string& op, const TensorDesc& mask, const void* values);
+/// Appends the steps that fill the planes for a convolution that writes `y`, and mask_out if it is
+/// given (its desc is not null), and tells the call where they are.
+void add_mask_steps(PlanImpl& plan, ConvCall& call, const MaskCall& mask,
+                    const PartialConvParams& params, const Operand& y, const Operand& mask_out);
 
-/// Sets where the convolution finds M along its axes, which are still in order of x's.
-void set_mask_strides(const ConvCall& call, const MaskCall& mask, ConvProblem& problem);
-
-/// Appends the steps that fill the planes of the result, and mask_out if it is given (its desc is
-/// not null). `row` is the length of the rows of positions that the convolution's kernel walks
-/// along.
-ConvMask add_mask_steps(PlanImpl& plan, const ConvCall& call, const MaskCall& mask,
-                          const PartialConvParams& params, int64_t row, const Operand& mask_out);
+/// Appends the step x = M x where M is not 0, else 0, in place; `x` has the shape of the call's x,
+/// whose mask steps were added.
+void add_mask_product(PlanImpl& plan, const ConvCall& call, const MaskCall& mask, const Operand& x);
 
 }  // namespace swath

@@ -5,23 +5,6 @@
 #include "ops/partial_conv/mask.h"
 
 namespace swath {
-namespace {
-
-/// Options of the plain convolution that have no meaning beside a mask.
-void check_plain(const CallSite& site, const SlidingConvParams& p) {
-  if (p.padding_mode != PaddingMode::zeros) {
-    site.fail(ErrorCode::param, "padding_mode",
-              "padding_mode is given, a masked convolution pads with holes");
-  }
-  if (p.dilation_per_channel != nullptr) {
-    site.fail(ErrorCode::param, "dilation",
-              "dilation is an array, needed is one dilation for all output channels");
-  }
-  if (p.has_channels) site.fail(ErrorCode::param, "channels", "channels is not supported");
-}
-
-}  // namespace
-
 Plan plan_partial_conv(const TensorDesc& x, const TensorDesc& weight, const TensorDesc* bias,
                        const TensorDesc* mask, const PartialConvParams& params,
                        const PlanOptions& options) {
@@ -31,8 +14,8 @@ Plan plan_partial_conv(const TensorDesc& x, const TensorDesc& weight, const Tens
                           .scale = {},
                           .shift = {},
                           .residual = {}};
-  const ConvCall call = describe_conv(arrays, params.conv);
-  check_plain(call.site, params.conv);
+  ConvCall call = describe_conv(arrays, params.conv);
+  check_mask_options(call.site, params.conv);
   const MaskCall mask_call = describe_mask(call, mask, input_ref(kPartialMask), params);
   auto plan = std::make_shared<PlanImpl>();
   plan->op = params.conv.op;
@@ -44,28 +27,13 @@ Plan plan_partial_conv(const TensorDesc& x, const TensorDesc& weight, const Tens
                 item_bytes(mask_out.dtype) * mask_out.n_elements();
   if (mask != nullptr) {
     plan->bytes += item_bytes(mask->dtype) * mask->n_elements();
-    plan->checks.push_back([op = params.conv.op, desc = *mask](const Buffers& b) {
-      check_mask_values(op, desc, b.in[kPartialMask]);
-    });
   }
+  add_mask_check(*plan, mask_call, params.conv.op);
   if (call.out[0] * call.out[1] * call.out[2] == 0 || mask_call.n_batch == 0) {
     return Plan(std::move(plan));
   }
-  // One dilation: at most one problem. The planes follow its rows of positions.
-  auto problems = conv_problems(call, arrays.x, 0, {&y, output_ref(0)});
-  int64_t row = call.out[params.conv.ndim - 1];
-  for (ConvProblem& problem : problems) {
-    set_mask_strides(call, mask_call, problem);
-    canonicalize_axes(problem);
-    row = problem.axis[2].out;
-  }
-  const ConvMask planes =
-      add_mask_steps(*plan, call, mask_call, params, row, {&mask_out, output_ref(1)});
-  if (y.n_elements() == 0) return Plan(std::move(plan));
-  for (ConvProblem& problem : problems) {
-    problem.mask = planes;
-    add_conv_step(*plan, problem, params.conv.op);
-  }
+  add_mask_steps(*plan, call, mask_call, params, {&y, output_ref(0)}, {&mask_out, output_ref(1)});
+  add_sliding_conv(*plan, call, {&y, output_ref(0)}, false);
   return Plan(std::move(plan));
 }
 

@@ -170,6 +170,47 @@ void run_factor(const void* problem, const Buffers& b, const void*, void*, int64
   });
 }
 
+const MaskProductProblem& as_product(const void* p) {
+  return *static_cast<const MaskProductProblem*>(p);
+}
+
+/// One task is one row of the last axis.
+int64_t n_product_tasks(const void* p) noexcept {
+  const TensorDesc& x = as_product(p).x;
+  return x.shape[0] * x.shape[1] * x.shape[2] * x.shape[3];
+}
+
+template <class X, class M>
+void multiply_rows(const MaskProductProblem& p, const Buffers& b, int64_t begin, int64_t end) {
+  for (int64_t task = begin; task < end; ++task) {
+    X* x = static_cast<X*>(b.write(p.x_ref)) + p.x_offset;
+    const M* mask = static_cast<const M*>(b.read(p.mask_ref));
+    int64_t rest = task;
+    for (int i = 3; i >= 0; --i) {
+      x += rest % p.x.shape[i] * p.x.strides[i];
+      mask += rest % p.x.shape[i] * p.mask.strides[i];
+      rest /= p.x.shape[i];
+    }
+    for (int64_t i = 0; i < p.x.shape[4]; ++i) {
+      const double m = mask_value<double>(mask[i * p.mask.strides[4]]);
+      X& value = x[i * p.x.strides[4]];
+      value = m == 0 ? X{} : static_cast<X>(m * static_cast<double>(value));
+    }
+  }
+}
+
+void run_product(const void* problem, const Buffers& b, const void*, void*, int64_t begin,
+                 int64_t end) noexcept {
+  const MaskProductProblem& p = as_product(problem);
+  with_type(p.mask.dtype, [&](auto* mask_type) {
+    using M = std::remove_pointer_t<decltype(mask_type)>;
+    with_type(p.x.dtype, [&](auto* type) {
+      using X = std::remove_pointer_t<decltype(type)>;
+      if constexpr (!std::is_same_v<X, uint8_t>) multiply_rows<X, M>(p, b, begin, end);
+    });
+  });
+}
+
 const char* reject(const void*) noexcept { return nullptr; }
 size_t no_bytes(const void*) noexcept { return 0; }
 void no_pack(const void*, const Buffers&, void*) noexcept {}
@@ -181,7 +222,11 @@ const KernelFns kFactorFns{reject, no_bytes, no_pack, no_bytes, n_factor_tasks, 
 const KernelRecord kFactor{"mask_factor",     "mask_factor",   DType::f32,
                            Cluster::baseline, DeviceType::cpu, &kFactorFns};
 
-constexpr double kSecondsPerValue = 1e-9;
+const KernelFns kProductFns{reject, no_bytes, no_pack, no_bytes, n_product_tasks, run_product};
+const KernelRecord kProduct{"mask_product",    "mask_product",  DType::f32,
+                            Cluster::baseline, DeviceType::cpu, &kProductFns};
+
+constexpr double kSecondsPerValue = 0.5e-9;
 
 }  // namespace
 
@@ -193,6 +238,11 @@ void add_mask_sum_step(PlanImpl& plan, const MaskSumProblem& problem) {
 void add_mask_factor_step(PlanImpl& plan, const MaskFactorProblem& problem) {
   const double n = static_cast<double>(problem.n_batch * n_positions(problem));
   add_step(plan, kFactor, std::make_shared<MaskFactorProblem>(problem), n * 3 * kSecondsPerValue);
+}
+
+void add_mask_product_step(PlanImpl& plan, const MaskProductProblem& problem) {
+  const double n = static_cast<double>(problem.x.n_elements());
+  add_step(plan, kProduct, std::make_shared<MaskProductProblem>(problem), n * kSecondsPerValue);
 }
 
 }  // namespace swath

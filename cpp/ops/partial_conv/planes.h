@@ -34,4 +34,12 @@ struct MaskFactorProblem {
 };
 void add_mask_factor_step(PlanImpl& plan, const MaskFactorProblem& problem);
 
+/// x = M x where M is not 0, else 0, for a mask of all channels: (batch, channels, 3 axes).
+struct MaskProductProblem {
+  TensorDesc x, mask;  // the mask has x's shape, with stride 0 where it is shared
+  ArrayRef x_ref, mask_ref;
+  int64_t x_offset = 0;
+};
+void add_mask_product_step(PlanImpl& plan, const MaskProductProblem& problem);
+
 }  // namespace swath

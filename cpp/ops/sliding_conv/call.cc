@@ -211,7 +211,7 @@ ConvProblem make_problem(const ConvCall& call, const Operand& x, int64_t x_first
   const TensorDesc* residual = call.arrays.residual.desc;
   ConvProblem c;
   c.dtype = call.x.dtype;
-  c.padding_mode = p.padding_mode;
+  if (p.padding_mode != PaddingMode::partial) c.padding_mode = p.padding_mode;
   c.n_batch = call.n_batch;
   c.in_per_group = call.weight.shape[1];
   c.x = x.ref;
@@ -227,6 +227,7 @@ ConvProblem make_problem(const ConvCall& call, const Operand& x, int64_t x_first
   c.w_out_stride = call.weight.strides[0];
   c.w_in_stride = call.weight.strides[1];
   c.epilogue = make_epilogue(call);
+  c.mask = call.mask;
   const ReadableSpan span = readable_span(x);
   c.x_low = span.low;
   c.x_high = span.high;
@@ -242,7 +243,8 @@ ConvProblem make_problem(const ConvCall& call, const Operand& x, int64_t x_first
          .x_stride = x.desc->strides[at],
          .w_stride = call.weight.strides[2 + i],
          .y_stride = y.desc->strides[at],
-         .residual_stride = residual != nullptr ? residual->strides[at] : 0};
+         .residual_stride = residual != nullptr ? residual->strides[at] : 0,
+         .mask_stride = call.mask_strides[i]};
   }
   return c;
 }
@@ -330,7 +332,8 @@ ConvCall describe_conv(const ConvArrays& arrays, const SlidingConvParams& params
                 .params = params,
                 .gate = gate,
                 .xmap = map_axes(site, x, params.ndim, params.layout, "x"),
-                .runs = {}};
+                .runs = {},
+                .mask = {}};
   if (weight.rank != params.ndim + 2) {
     site.fail(ErrorCode::shape, "weight",
               format("weight has {} axes {}, needed are {}: (C_out, C_in/groups, *kernel)",

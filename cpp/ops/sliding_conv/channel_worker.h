@@ -236,14 +236,9 @@ struct ChannelWorker {
                      block.n * e.residual_batch_stride + channel * e.residual_channel_stride +
                      block.od * d.residual_stride + oy * h.residual_stride + ox * w.residual_stride;
     }
-    if (p.padding_mode == PaddingMode::partial) {
-      run.outer_ratio = axis_ratio<T>(d, block.od) * axis_ratio<T>(h, oy) * axis_ratio<T>(w, ox);
-    }
-    if (p.mask.is_present) {
-      const int64_t row = mask_row(p, block.n, block.od, oy);
-      if (p.mask.has_ratio) run.outer_ratio = factor_row<T>(p, b, p.mask.ratio, row)[ox];
-      if (p.mask.has_keep) run.outer_keep = factor_row<T>(p, b, p.mask.keep, row)[ox];
-    }
+    const int64_t row = mask_row(p, block.n, block.od, oy);
+    if (p.mask.has_ratio) run.outer_ratio = factor_row<T>(p, b, p.mask.ratio, row)[ox];
+    if (p.mask.has_keep) run.outer_keep = factor_row<T>(p, b, p.mask.keep, row)[ox];
     finish_run<true>(p, run);
   }
 

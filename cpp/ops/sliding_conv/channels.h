@@ -79,7 +79,7 @@ SWATH_ALWAYS_INLINE ChannelSchedule make_channel_schedule(const ConvProblem& p) 
   const ConvAxis &d = p.axis[0], &h = p.axis[1], &w = p.axis[2];
   const int64_t n_lanes = Kernel::template n_lane_tasks<T>(p);
   ChannelSchedule s;
-  s.reads_x = !p.mask.is_present && sizeof(T) == sizeof(S) && p.x_channel_stride == 1 && !Kernel::maps_channels(p);
+  s.reads_x = !p.mask.has_values && sizeof(T) == sizeof(S) && p.x_channel_stride == 1 && !Kernel::maps_channels(p);
   s.rows = min_of(h.out, 8);
   s.cols = s.staged_cols = w.out;
   if (s.reads_x) {
@@ -104,7 +104,7 @@ SWATH_ALWAYS_INLINE ChannelSchedule make_channel_schedule(const ConvProblem& p) 
   s.n_parts = min_of(n_lanes, max_of(s.n_parts, 16 / max_of(d.out * s.n_y * s.n_x, 1)));
   s.staged = box() + 4 * kLanes<T>;
   s.mask_line = 0;
-  if (p.mask.is_present) {
+  if (p.mask.has_values) {
     s.mask_line = max_of(inputs_seen(w, s.staged_cols), p.n_groups * p.in_per_group);
   }
   return s;

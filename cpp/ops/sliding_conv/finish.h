@@ -129,8 +129,8 @@ SWATH_ALWAYS_INLINE void write_run(const Run<T, S>& r) {
   for (int64_t i = 0; i < r.n; ++i) r.y[i * r.y_stride] = from_acc<S>(r.acc[i]);
 }
 
-SWATH_ALWAYS_INLINE bool has_ratio(const ConvProblem& p) {
-  return p.padding_mode == PaddingMode::partial || p.mask.has_ratio;
+SWATH_ALWAYS_INLINE bool has_factors(const ConvProblem& p) {
+  return p.mask.has_ratio || p.mask.has_keep;
 }
 
 /// acc = (acc ratio + bias) keep. Where no tap was inside or valid (ratio 0) neither the sum nor the
@@ -138,7 +138,7 @@ SWATH_ALWAYS_INLINE bool has_ratio(const ConvProblem& p) {
 template <class T, bool kPerLane, class S>
 SWATH_ALWAYS_INLINE void apply_factors(const ConvProblem& p, const Run<T, S>& r, T* acc,
                                        const T* bias) {
-  const bool is_scaled = has_ratio(p);
+  const bool is_scaled = p.mask.has_ratio;
   for (int64_t i = 0; i < r.n; i += kLanes<T>) {
     Vec<T> v = load(acc + i), ratio = set1<T>(r.outer_ratio);
     if (r.ratio != nullptr) ratio = ratio * value_at<T, true>(r.ratio, i, r.n);
@@ -171,7 +171,7 @@ SWATH_ALWAYS_INLINE void apply_values(const Run<T, S>& r, T* acc, const T* bias,
 template <bool kPerLane, class T, class S>
 SWATH_ALWAYS_INLINE void apply_channel_values(const ConvProblem& p, const Run<T, S>& r, T* acc,
                                               const ChannelValues<T>& values) {
-  const bool by_position = has_ratio(p) || p.mask.has_keep;
+  const bool by_position = has_factors(p);
   if (by_position) apply_factors<T, kPerLane>(p, r, acc, values.bias);
   apply_values<T, kPerLane>(r, acc, by_position ? nullptr : values.bias, values);
 }
@@ -206,13 +206,6 @@ SWATH_ALWAYS_INLINE S skipped_value(const ConvProblem& p) {
   return from_acc<S>(value[0]);
 }
 
-/// Partial padding's factor of one axis at output i: taps / taps inside, 0 if none is.
-template <class T>
-SWATH_ALWAYS_INLINE T axis_ratio(const ConvAxis& a, int64_t i) {
-  const int64_t inside = taps_inside(a, i);
-  return inside == 0 ? T{0} : static_cast<T>(a.kernel) / static_cast<T>(inside);
-}
-
 /// Whether a tile can write y itself: at most a bias, factors of a mask and a clamp follow the sum.
 struct TileFinish {
   bool is_direct;  // no run in scratch is needed
@@ -224,8 +217,7 @@ template <class T, class S>
 SWATH_ALWAYS_INLINE TileFinish tile_finish(const ConvProblem& p) {
   const ConvEpilogue& e = p.epilogue;
   const bool is_clamp = e.activation == Activation::relu || e.activation == Activation::relu6;
-  const bool is_simple = sizeof(T) == sizeof(S) && p.padding_mode != PaddingMode::partial &&
-                         !e.has_gate && !e.has_scale && !e.has_shift && !e.has_residual &&
+  const bool is_simple = sizeof(T) == sizeof(S) && !e.has_gate && !e.has_scale && !e.has_shift && !e.has_residual &&
                          (is_clamp || e.activation == Activation::none);
   const double high = e.activation == Activation::relu6 ? 6.0 : __builtin_huge_val();
   return {is_simple, is_clamp, 0.0, high};

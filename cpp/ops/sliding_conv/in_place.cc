@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <vector>
 
+#include "ops/sliding_conv/ratio.h"
+
 namespace swath {
 namespace {
 
@@ -81,6 +83,11 @@ void add_in_place_conv(PlanImpl& plan, const ConvCall& call, const Operand& y) {
   }
   TempCopy copies[2];
   std::vector<int> first_steps;  // of the first block, by problem: they own the packed weights
+  std::vector<ConvMask> ratios;  // of all positions, by problem
+  for (const ConvProblem& p : whole) {
+    const bool is_partial = call.params.padding_mode == PaddingMode::partial;
+    ratios.push_back(is_partial ? add_ratio_plane(plan, p.dtype, p.axis) : ConvMask{});
+  }
   copies[0] = add_block_copy(plan, call, blocks[0], memory[0]);
   for (size_t i = 0; i < blocks.size(); ++i) {
     const RowBlock& block = blocks[i];
@@ -92,6 +99,9 @@ void add_in_place_conv(PlanImpl& plan, const ConvCall& call, const Operand& y) {
     for (size_t j = 0; j < problems.size(); ++j) {
       ConvProblem p = problems[j];
       ConvAxis& a = p.axis[axis];
+      p.mask = ratios[j];
+      p.mask.ratio.temp_byte +=
+          block.begin * (p.n_positions() / a.out) * (p.dtype == DType::f64 ? 8 : 4);
       a.in = block.last - block.first;
       a.out = block.end - block.begin;
       a.pad += block.first - block.begin;

@@ -33,7 +33,7 @@ struct ActiveRows {
 SWATH_ALWAYS_INLINE ActiveRows active_rows(const ConvProblem& p, const Buffers& b, int64_t n,
                                            int64_t od, int64_t oy, int64_t n_rows,
                                            int64_t spacing) {
-  if (!p.mask.is_present) return {nullptr, 0, 0};
+  if (!p.mask.has_flags) return {nullptr, 0, 0};
   const int64_t pitch = ceil_div(p.axis[2].out, kActiveSpan);
   return {static_cast<const uint8_t*>(b.read(p.mask.active)) + mask_row(p, n, od, oy) * pitch,
           spacing * pitch, n_rows};
@@ -95,7 +95,7 @@ SWATH_ALWAYS_INLINE int64_t mask_item_bytes(DType dtype) {
 template <class T>
 SWATH_ALWAYS_INLINE MaskSource<T> mask_source(const ConvProblem& p, const Buffers& b, int64_t n,
                                               int64_t channel, T* line) {
-  if (!p.mask.is_present) return {nullptr, line};
+  if (!p.mask.has_values) return {nullptr, line};
   const int64_t at =
       p.mask.offset + n * p.mask.batch_stride + channel * p.mask.channel_stride;
   return {static_cast<const char*>(b.read(p.mask.values)) + at * mask_item_bytes(p.mask.dtype),

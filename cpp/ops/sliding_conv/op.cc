@@ -4,6 +4,7 @@
 
 #include "ops/sliding_conv/call.h"
 #include "ops/sliding_conv/in_place.h"
+#include "ops/sliding_conv/ratio.h"
 
 namespace swath {
 namespace {
@@ -33,7 +34,10 @@ void add_sliding_conv(PlanImpl& plan, const ConvCall& call, const Operand& y, bo
   if (call.copies_others && !in_place) add_pass_through(plan, call, y);
   if (call.n_out == 0) return;
   if (in_place) return add_in_place_conv(plan, call, y);
-  for (const ConvProblem& problem : conv_problems(call, call.arrays.x, 0, y)) {
+  for (ConvProblem& problem : conv_problems(call, call.arrays.x, 0, y)) {
+    if (call.params.padding_mode == PaddingMode::partial) {
+      problem.mask = add_ratio_plane(plan, problem.dtype, problem.axis);
+    }
     add_conv_step(plan, problem, call.params.op);
   }
 }

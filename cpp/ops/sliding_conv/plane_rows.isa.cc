@@ -183,8 +183,7 @@ struct Worker {
       for (int j = 0; j < valid; ++j) {
         const int64_t at = j * t.out_row_stride;
         finish_columns<T, S>(p, b, values, block, o, block.oy + first + j * s.spacing,
-                             block.ox + ox, n, {scratch.tile + at, scratch.gate + at},
-                             scratch.ratio);
+                             block.ox + ox, n, {scratch.tile + at, scratch.gate + at});
       }
     }
   }
@@ -209,7 +208,7 @@ struct Worker {
     const InputBox box = input_box(p, block);
     const bool rows_inside = box.first[0] >= 0 && box.first[0] + box.n[0] <= d.in &&
                              box.first[1] >= 0 && box.first[1] + box.n[1] <= h.in;
-    return !p.mask.is_present && sizeof(T) == sizeof(S) && w.x_stride == 1 && w.stride == 1 && rows_inside;
+    return !p.mask.has_values && sizeof(T) == sizeof(S) && w.x_stride == 1 && w.stride == 1 && rows_inside;
   }
 
   void run_part(const Block& block, int64_t begin, int64_t end) const {

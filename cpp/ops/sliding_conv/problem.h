@@ -45,10 +45,13 @@ struct ConvEpilogue {
   int64_t gate_channels = 0;
 };
 
-/// A mask over x. What depends on it alone is computed by an earlier step: planes of one value of
-/// the accumulator's type per output position, [mask batch][position].
+/// A mask over x, and factors per output position (of a mask, or of partial padding). What depends
+/// on these alone is computed by an earlier step: planes of one value of the accumulator's type per
+/// output position, [mask batch][position].
 struct ConvMask {
-  bool is_present = false, has_ratio = false, has_keep = false;
+  bool has_values = false;  // M multiplies x
+  bool has_flags = false;   // `active` is there
+  bool has_ratio = false, has_keep = false;
   ArrayRef ratio;  // factor of the sum
   ArrayRef keep;   // factor of sum + bias
   /// One byte for kActiveSpan columns: [mask batch][row of positions][span]; 0: all outputs of
@@ -63,7 +66,7 @@ inline constexpr int64_t kActiveSpan = 16;
 
 struct ConvProblem {
   DType dtype = DType::f32;
-  PaddingMode padding_mode = PaddingMode::zeros;
+  PaddingMode padding_mode = PaddingMode::zeros;  // "partial" is zeros with a plane of ratios
   ArrayRef x = input_ref(kConvX), w = input_ref(kConvWeight), y = output_ref(0);
   int64_t n_batch = 1, n_groups = 1, in_per_group = 1, out_per_group = 1;
   ConvAxis axis[3];

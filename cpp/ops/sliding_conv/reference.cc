@@ -23,7 +23,7 @@ struct Element {
   /// Factor of the mask for channel c (over all groups) at an input position; 1 without a mask.
   double mask_at(int64_t c, const int64_t* index) const {
     const ConvMask& m = p.mask;
-    if (!m.is_present) return 1;
+    if (!m.has_values) return 1;
     int64_t i = m.offset + n * m.batch_stride + c * m.channel_stride;
     for (int axis = 0; axis < 3; ++axis) i += index[axis] * p.axis[axis].mask_stride;
     const void* values = b.read(m.values);
@@ -91,13 +91,7 @@ struct Element {
   double scale_and_shift(double y, int64_t shift) const {
     const ConvEpilogue& e = p.epilogue;
     const int64_t channel = g * p.out_per_group + o + shift;
-    double ratio = p.mask.has_ratio ? factor(p.mask.ratio) : 1;
-    if (p.padding_mode == PaddingMode::partial) {
-      for (int i = 0; i < 3; ++i) {
-        const int64_t inside = taps_inside(p.axis[i], at[i]);
-        ratio *= inside == 0 ? 0 : static_cast<double>(p.axis[i].kernel) / inside;
-      }
-    }
+    const double ratio = p.mask.has_ratio ? factor(p.mask.ratio) : 1;
     if (ratio != 1) y = ratio == 0 ? 0 : y * ratio;
     if (e.has_bias && ratio != 0) {
       y += value(b.read(e.bias), e.bias_offset + channel * e.bias_stride);

@@ -82,7 +82,7 @@ struct BlockInput {
 template <class T, class S>
 SWATH_ALWAYS_INLINE bool can_read_x(const ConvProblem& p, const Block& b, const InputBox& box) {
   const ConvAxis &d = p.axis[0], &h = p.axis[1], &w = p.axis[2];
-  if (p.mask.is_present || sizeof(T) != sizeof(S) || w.x_stride != 1 || w.stride != 1 || !is_inside(p, box))
+  if (p.mask.has_values || sizeof(T) != sizeof(S) || w.x_stride != 1 || w.stride != 1 || !is_inside(p, box))
     return false;
   const int64_t c = b.g * p.in_per_group + p.in_per_group - 1;
   const int64_t last = p.x_offset + b.n * p.x_batch_stride +
@@ -101,7 +101,6 @@ struct Scratch {
   T* sums;   // of earlier chunks
   T* tile;       // of a tile that does not write y itself
   T* gate;       // and of its gates
-  T* ratio;      // partial padding's factors of one run
   T* mask_line;  // converted values of a mask
   T* staged;
 };
@@ -111,15 +110,14 @@ struct Scratch {
 template <class T>
 SWATH_ALWAYS_INLINE size_t lay_out(const ConvProblem& p, int64_t n_tap_rows, int64_t tile_vectors,
                                    int64_t n_cols, int64_t n_staged, void* memory, Scratch<T>& to) {
-  constexpr int kParts = 8;
+  constexpr int kParts = 7;
   const int64_t tile = tile_vectors * kVecBytes, item = sizeof(T);
-  const int64_t mask_line = p.mask.is_present ? inputs_seen(p.axis[2], n_cols) : 0;
+  const int64_t mask_line = p.mask.has_values ? inputs_seen(p.axis[2], n_cols) : 0;
   const int64_t bytes[kParts] = {p.axis[0].kernel * n_tap_rows * 8,
                                  p.axis[2].kernel * 8,
                                  tile,
                                  tile,
                                  p.epilogue.has_gate ? tile : 0,
-                                 tile,
                                  mask_line * item,
                                  n_staged * item};
   void* parts[kParts];
@@ -131,7 +129,7 @@ SWATH_ALWAYS_INLINE size_t lay_out(const ConvProblem& p, int64_t n_tap_rows, int
   to = {static_cast<int64_t*>(parts[0]), static_cast<int64_t*>(parts[1]),
         static_cast<T*>(parts[2]),       static_cast<T*>(parts[3]),
         static_cast<T*>(parts[4]),       static_cast<T*>(parts[5]),
-        static_cast<T*>(parts[6]),       static_cast<T*>(parts[7])};
+        static_cast<T*>(parts[6])};
   return static_cast<size_t>(total);
 }
 
@@ -300,7 +298,6 @@ __attribute__((noinline)) void skip_columns(const ConvProblem& p, const Buffers&
 template <class T>
 SWATH_ALWAYS_INLINE void set_factors(const ConvProblem& p, const Buffers& b, const Block& block,
                                      int64_t oy, int64_t ox, int64_t spacing, RowTile<T>& t) {
-  if (!p.mask.is_present) return;
   const int64_t row = mask_row(p, block.n, block.od, oy);
   if (p.mask.has_ratio) t.ratio = factor_row<T>(p, b, p.mask.ratio, row) + ox;
   if (p.mask.has_keep) t.keep = factor_row<T>(p, b, p.mask.keep, row) + ox;
@@ -325,7 +322,7 @@ template <class T, class S>
 __attribute__((noinline)) void finish_columns(const ConvProblem& p, const Buffers& b,
                                               const T* values, const Block& block, int64_t o,
                                               int64_t oy, int64_t ox, int64_t n,
-                                              const RunSums<T>& sums, T* ratio) {
+                                              const RunSums<T>& sums) {
   const ConvAxis &d = p.axis[0], &h = p.axis[1], &w = p.axis[2];
   const int64_t channel = block.g * p.out_per_group + o;
   const ConvEpilogue& e = p.epilogue;
@@ -345,16 +342,9 @@ __attribute__((noinline)) void finish_columns(const ConvProblem& p, const Buffer
                    block.n * e.residual_batch_stride + channel * e.residual_channel_stride +
                    block.od * d.residual_stride + oy * h.residual_stride + ox * w.residual_stride;
   }
-  if (p.padding_mode == PaddingMode::partial) {
-    run.outer_ratio = axis_ratio<T>(d, block.od) * axis_ratio<T>(h, oy);
-    for (int64_t i = 0; i < n; ++i) ratio[i] = axis_ratio<T>(w, ox + i);
-    run.ratio = ratio;
-  }
-  if (p.mask.is_present) {
-    const int64_t row = mask_row(p, block.n, block.od, oy);
-    if (p.mask.has_ratio) run.ratio = factor_row<T>(p, b, p.mask.ratio, row) + ox;
-    if (p.mask.has_keep) run.keep = factor_row<T>(p, b, p.mask.keep, row) + ox;
-  }
+  const int64_t row = mask_row(p, block.n, block.od, oy);
+  if (p.mask.has_ratio) run.ratio = factor_row<T>(p, b, p.mask.ratio, row) + ox;
+  if (p.mask.has_keep) run.keep = factor_row<T>(p, b, p.mask.keep, row) + ox;
   finish_run<false>(p, run);
 }
 

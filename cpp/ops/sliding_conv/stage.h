@@ -82,7 +82,7 @@ template <class T, class S>
 SWATH_ALWAYS_INLINE void stage_line(const ConvProblem& p, const S* line, const MaskSource<T>& mask,
                                     int64_t mask_at, const LineCut& cut, T* to) {
   const ConvAxis& a = p.axis[2];
-  if (p.padding_mode == PaddingMode::zeros || p.padding_mode == PaddingMode::partial) {
+  if (p.padding_mode == PaddingMode::zeros) {
     fill_zero_short(to, cut.low);
     fill_zero_short(to + cut.high, cut.n - cut.high);
   } else {
@@ -128,8 +128,8 @@ SWATH_ALWAYS_INLINE bool copies_whole_vectors(const ConvProblem& p, const S* las
                                               const S* x_end, const RowsLayout& layout,
                                               const LineCut& cut) {
   return layout.col_phases == 1 && layout.row_phases == 1 && p.axis[2].x_stride == 1 &&
-         (p.padding_mode == PaddingMode::zeros || p.padding_mode == PaddingMode::partial) &&
-         (!p.mask.is_present || has_mask_plane<T>(p)) && last_line + cut.first + cut.high + kLanes<T> <= x_end;
+         p.padding_mode == PaddingMode::zeros &&
+         (!p.mask.has_values || has_mask_plane<T>(p)) && last_line + cut.first + cut.high + kLanes<T> <= x_end;
 }
 
 /// The lines of one plane whose rows [first, first + n) lie in [0, h.in) or are zero; `mask`, if not

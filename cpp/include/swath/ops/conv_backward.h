@@ -1,6 +1,7 @@
 #pragma once
 
-#include <swath/ops/sliding_conv.h>
+#include <swath/ops/gated_conv.h>
+#include <swath/ops/partial_conv.h>
 
 namespace swath {
 
@@ -29,6 +30,29 @@ SWATH_API Plan plan_sliding_conv_backward(const TensorDesc& dy, const TensorDesc
                                           const TensorDesc* residual,
                                           const SlidingConvParams& params, const ConvNeeds& needs,
                                           const PlanOptions& options = {});
+
+/// Gradients of plan_gated_conv: as plan_sliding_conv_backward, those of bias, scale and shift with
+/// values for both halves.
+SWATH_API Plan plan_gated_conv_backward(const TensorDesc& dy, const TensorDesc& x,
+                                        const TensorDesc& weight, const TensorDesc* bias,
+                                        const TensorDesc* scale, const TensorDesc* shift,
+                                        const TensorDesc* residual, const GatedConvParams& params,
+                                        const ConvNeeds& needs, const PlanOptions& options = {});
+
+/// Input slots of plan_partial_conv_backward.
+enum PartialBackwardInput {
+  kPartialGradDy,
+  kPartialGradX,
+  kPartialGradWeight,
+  kPartialGradBias,
+  kPartialGradMask
+};
+
+/// Gradients of plan_partial_conv's y with the same arguments: of x, weight and bias.
+SWATH_API Plan plan_partial_conv_backward(const TensorDesc& dy, const TensorDesc& x,
+                                          const TensorDesc& weight, const TensorDesc* bias,
+                                          const TensorDesc* mask, const PartialConvParams& params,
+                                          const ConvNeeds& needs, const PlanOptions& options = {});
 
 /// Gradients of plan_conv_transpose with the same arguments: of x, weight and bias.
 SWATH_API Plan plan_conv_transpose_backward(const TensorDesc& dy, const TensorDesc& x,
