@@ -17,6 +17,7 @@ void bind_plan(py::module_& m);
 void bind_sliding_conv(py::module_& m);
 void bind_conv_transpose(py::module_& m);
 void bind_pooling(py::module_& m);
+void bind_pooling_backward(py::module_& m);
 void bind_space_to_depth(py::module_& m);
 
 }  // namespace swath::python

@@ -17,6 +17,7 @@ PYBIND11_MODULE(_core, m, pybind11::mod_gil_not_used()) {
   bind_sliding_conv(m);
   bind_conv_transpose(m);
   bind_pooling(m);
+  bind_pooling_backward(m);
   bind_space_to_depth(m);
   bind_plan(m);
 }

@@ -1,6 +1,6 @@
 """Fast sliding-window operators on CPUs, for NumPy and every array library that speaks DLPack."""
 
-from swath import info, testing
+from swath import grad, info, testing
 from swath._core import (
     DeviceError,
     DeviceFailure,
@@ -54,6 +54,7 @@ __all__ = [
     "conv_transpose2d",
     "conv_transpose3d",
     "depth_to_space",
+    "grad",
     "info",
     "max_pool1d",
     "max_pool2d",

@@ -92,7 +92,7 @@ void plan_axis(PoolAxis& a, bool may_overlap) {
 bool fits_groups(const PoolAxis& a) {
   constexpr int64_t kShort = 8, kLong = 512;
   return a.stride == 1 && a.dilation == 1 && a.window >= kShort && a.window <= kLong &&
-         a.out >= a.window;
+         a.out >= a.window && a.spread == 1;
 }
 
 }  // namespace

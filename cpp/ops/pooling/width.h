@@ -12,15 +12,21 @@ namespace {
 struct WidthTile {
   int64_t first, n, n_inner;
   int64_t start, begin, end;  // columns of x: of the first window, and those inside the array
+  int64_t first_stored, n_stored;  // those that are stored in x
 };
 
 template <class Op, class A>
 class Width {
  public:
   /// `row` holds the columns from tile.start on, n_rows rows of them; `steps` has room for as many.
-  Width(const PoolingProblem& problem, const WidthTile& tile, int64_t n_rows, A* row, A* steps)
-      : p_(problem), w_(problem.width), tile_(tile), row_(row), steps_(steps) {
+  Width(const PoolingProblem& problem, const WidthTile& tile, int64_t n_rows, A* row, A* stored,
+        A* steps)
+      : p_(problem), w_(problem.width), tile_(tile), row_(row), stored_(stored), steps_(steps) {
     const int64_t n = tile.n_inner, n_inside = tile.end - tile.begin;
+    if (w_.spread > 1) {
+      fill(row, n_rows * in_pitch());
+      return;
+    }
     const int64_t n_after = w_.reach(tile.n) - n_inside - (tile.begin - tile.start);
     for (int64_t i = 0; i < n_rows; ++i, row += in_pitch()) {
       fill(row, (tile.begin - tile.start) * n);
@@ -29,7 +35,18 @@ class Width {
   }
 
   const WidthTile& tile() const { return tile_; }
-  A* inside() const { return row_ + (tile_.begin - tile_.start) * tile_.n_inner; }
+  /// Where the rows of x go, in_pitch apart.
+  A* inside() const {
+    return w_.spread > 1 ? stored_ : row_ + (tile_.begin - tile_.start) * tile_.n_inner;
+  }
+  /// Puts zeros between the columns of n_rows rows that lie where inside() says.
+  void spread_rows(int64_t n_rows) const {
+    if (w_.spread == 1) return;
+    const int64_t first = tile_.first_stored * w_.spread - tile_.start;
+    for (int64_t r = 0; r < n_rows; ++r) {
+      spread_row(stored_ + r * in_pitch(), row_ + r * in_pitch() + first * tile_.n_inner);
+    }
+  }
   /// From row to row, in elements. Rows in succession are one row with meaningless outputs between.
   int64_t in_pitch() const { return p_.row_columns * tile_.n_inner; }
   int64_t out_pitch() const { return p_.row_columns / w_.stride * tile_.n_inner; }
@@ -63,6 +80,13 @@ class Width {
   }
 
  private:
+  __attribute__((noinline)) void spread_row(const A* from, A* to) const {
+    const int64_t n = tile_.n_inner, step = w_.spread * n;
+    for (int64_t i = 0; i < tile_.n_stored; ++i, from += n, to += step) {
+      for (int64_t c = 0; c < n; ++c) to[c] = from[c];
+    }
+  }
+
   static void fill(A* to, int64_t n) {
     for (int64_t i = 0; i < n; ++i) to[i] = Op::kIdentity;
   }
@@ -94,7 +118,7 @@ class Width {
   const PoolingProblem& p_;
   const PoolAxis& w_;
   const WidthTile& tile_;
-  A *row_, *steps_;
+  A *row_, *stored_, *steps_;
 };
 
 }  // namespace

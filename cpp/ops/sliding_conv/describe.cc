@@ -44,18 +44,6 @@ void canonicalize_axes(ConvProblem& problem) {
 
 }  // namespace
 
-void check_same_kind(const CallSite& site, const TensorDesc& x, const TensorDesc& other,
-                     const char* arg) {
-  if (other.dtype != x.dtype) {
-    site.fail(ErrorCode::dtype, arg,
-              format("{} is {}, x is {}: needed is one dtype", arg, name_of(other.dtype),
-                     name_of(x.dtype)));
-  }
-  if (!(other.device == x.device)) {
-    site.fail(ErrorCode::device, arg, format("{} and x are on different devices", arg));
-  }
-}
-
 void describe_channel_arrays(const CallSite& site, const TensorDesc& x, int64_t n_out,
                              const ChannelArrays& arrays, ConvEpilogue& epilogue) {
   const auto describe = [&](const TensorDesc* a, const char* arg, bool& has, int64_t& stride) {

@@ -15,8 +15,6 @@ struct ChannelArrays {
   const TensorDesc* shift = nullptr;
 };
 
-void check_same_kind(const CallSite& site, const TensorDesc& x, const TensorDesc& other,
-                     const char* arg);
 /// Checks the arrays of length n_out and writes their strides into the epilogue.
 void describe_channel_arrays(const CallSite& site, const TensorDesc& x, int64_t n_out,
                              const ChannelArrays& arrays, ConvEpilogue& epilogue);

@@ -1,0 +1,196 @@
+// Rows between the arrays and the box in scratch memory. Included by *.isa.cc only.
+#pragma once
+
+#include "ops/pooling_backward/box.h"
+
+namespace swath {
+namespace SWATH_ISA {
+namespace {
+
+/// to[i] = from[i stride].
+template <class S, class A>
+SWATH_ALWAYS_INLINE void read_run(const S* from, int64_t stride, A* to, int64_t n) {
+  int64_t i = 0;
+  if (stride == 1) {
+    for (; i + kLanes<A> <= n; i += kLanes<A>) store(to + i, load_as<A>(from + i));
+    if (i < n) {
+      const int rest = static_cast<int>(n - i);
+      store_n(to + i, load_as_n<A>(from + i, rest), rest);
+    }
+    return;
+  }
+  for (; i < n; ++i) to[i] = to_acc(from[i * stride]);
+}
+
+/// to[i stride] = from[i]; whole vectors of `from` may be read.
+template <class S, class A>
+SWATH_ALWAYS_INLINE void write_run(const A* from, S* to, int64_t stride, int64_t n) {
+  int64_t i = 0;
+  if (stride == 1) {
+    for (; i + kLanes<A> <= n; i += kLanes<A>) store_as(to + i, load(from + i));
+    if (i < n) store_as_n(to + i, load(from + i), static_cast<int>(n - i));
+    return;
+  }
+  for (; i < n; ++i) to[i * stride] = from_acc<S>(from[i]);
+}
+
+/// Columns [0, n) of a line into the phases that start at `to` and lie phase_step apart; column 0
+/// has position `at` of the box.
+template <class A>
+__attribute__((noinline)) void split_line(const A* line, int64_t n, int64_t stride, int64_t at,
+                                          A* to, int64_t phase_step) {
+  for (int64_t skip = 0; skip < stride && skip < n; ++skip) {
+    A* out = to + (at + skip) % stride * phase_step + (at + skip) / stride;
+    const A* from = line + skip;
+    const int64_t n_here = (n - skip + stride - 1) / stride;
+    int64_t i = 0;
+    if (stride == 2) {
+      for (; i + kLanes<A> <= n_here; i += kLanes<A>) store(out + i, load_stride2(from + 2 * i));
+    }
+    for (; i < n_here; ++i) out[i] = from[i * stride];
+  }
+}
+
+/// Lanes of a and b in turn: the first (kHalf 0) or the second half of them.
+template <int kHalf, class V, int... I>
+SWATH_ALWAYS_INLINE V zip(V a, V b, std::integer_sequence<int, I...>) {
+  constexpr int kN = kLanes<Elem<V>>;
+  return shuffle(a, b,
+                 std::integer_sequence<int, (kHalf * kN / 2 + I / 2 + (I % 2 ? kN : 0))...>{});
+}
+
+/// The inverse of split_line.
+template <class A>
+__attribute__((noinline)) void join_line(const A* from, int64_t phase_step, int64_t stride,
+                                         int64_t at, A* line, int64_t n) {
+  if (stride == 2) {
+    // Whole pairs; `line` may be written one element before column 0.
+    const int64_t odd = at % 2;
+    const A* even = from + at / 2;
+    A* to = line - odd;
+    for (int64_t i = 0; 2 * i < n + odd; i += kLanes<A>) {
+      const Vec<A> a = load(even + i), b = load(even + phase_step + i);
+      store(to + 2 * i, zip<0>(a, b, LaneIndices<A>{}));
+      store(to + 2 * i + kLanes<A>, zip<1>(a, b, LaneIndices<A>{}));
+    }
+    return;
+  }
+  for (int64_t skip = 0; skip < stride && skip < n; ++skip) {
+    const A* in = from + (at + skip) % stride * phase_step + (at + skip) / stride;
+    for (int64_t i = 0; skip + i * stride < n; ++i) line[skip + i * stride] = in[i];
+  }
+}
+
+/// One row of x from column x_begin of the array on; `to` is where the row of the box starts.
+template <class S, class A>
+__attribute__((noinline)) void stage_row(const ExtremeProblem& p, const Box& b, const S* x,
+                                         int64_t x_begin, int64_t n_columns, A* to, A* line) {
+  const ExtremeAxis& w = p.axis[2];
+  const int64_t at = x_begin - b.side[2].origin;
+  if (p.n_inner == 1) {
+    if (w.stride == 1) return read_run(x, w.x_stride, to + at, n_columns);
+    read_run(x, w.x_stride, line, n_columns);
+    return split_line(line, n_columns, w.stride, at, to, b.phase);
+  }
+  if (w.stride == 1 && w.x_stride == b.n_inner && p.x_inner_stride == 1) {
+    return read_run(x, 1, to + at * b.n_inner, n_columns * b.n_inner);
+  }
+  for (int64_t i = 0; i < n_columns; ++i) {
+    read_run(x + i * w.x_stride, p.x_inner_stride, to + b.place(p, 2, at + i), b.n_inner);
+  }
+}
+
+/// Reads the elements of x under the box's windows. x is at the outer element.
+template <class S, class A>
+__attribute__((noinline)) void stage_box(const ExtremeProblem& p, const Box& b, const S* x, A* box,
+                                         A* line, A outside) {
+  if (b.has_border) fill(box, b.n_elements, outside);
+  int64_t begin[3], end[3];
+  for (int i = 0; i < 3; ++i) {
+    const Side& s = b.side[i];
+    begin[i] = larger(s.origin, 0);
+    end[i] = smaller(s.origin + (s.n_windows - 1) * p.axis[i].stride + p.axis[i].span() + 1,
+                     p.axis[i].in);
+  }
+  x += b.inner_begin * p.x_inner_stride + begin[2] * p.axis[2].x_stride;
+  for (int64_t z = begin[0]; z < end[0]; ++z) {
+    for (int64_t y = begin[1]; y < end[1]; ++y) {
+      A* to = box + b.place(p, 0, z - b.side[0].origin) + b.place(p, 1, y - b.side[1].origin);
+      stage_row(p, b, x + z * p.axis[0].x_stride + y * p.axis[1].x_stride, begin[2],
+                end[2] - begin[2], to, line);
+    }
+  }
+}
+
+/// Reads dy of the box's windows; what lies between the rows is left as it is.
+template <class S, class A>
+__attribute__((noinline)) void stage_dy(const ExtremeProblem& p, const Box& b, const S* dy,
+                                        A* to) {
+  const ExtremeAxis& w = p.axis[2];
+  const int64_t n = b.side[2].n_windows;
+  dy += b.inner_begin * p.dy_inner_stride + b.side[2].first_window * w.dy_stride;
+  for (int64_t z = 0; z < b.side[0].n_windows; ++z) {
+    for (int64_t y = 0; y < b.side[1].n_windows; ++y) {
+      const S* from = dy + (b.side[0].first_window + z) * p.axis[0].dy_stride +
+                      (b.side[1].first_window + y) * p.axis[1].dy_stride;
+      A* row = to + z * b.step(0) + y * b.row;
+      if (p.n_inner == 1) {
+        read_run(from, w.dy_stride, row, n);
+      } else if (w.dy_stride == b.n_inner && p.dy_inner_stride == 1) {
+        read_run(from, 1, row, n * b.n_inner);
+      } else {
+        for (int64_t i = 0; i < n; ++i) {
+          read_run(from + i * w.dy_stride, p.dy_inner_stride, row + i * b.n_inner, b.n_inner);
+        }
+      }
+    }
+  }
+}
+
+template <class S, class A>
+__attribute__((noinline)) void write_dx_row(const ExtremeProblem& p, const Box& b, const A* from,
+                                            S* dx, A* line) {
+  const ExtremeAxis& w = p.axis[2];
+  const int64_t n = b.side[2].end - b.side[2].begin, at = b.side[2].begin - b.side[2].origin;
+  if (p.n_inner == 1) {
+    if (w.stride == 1) return write_run(from + at, dx, w.dx_stride, n);
+    line += kLanes<A>;  // join_line may begin one element early
+    join_line(from, b.phase, w.stride, at, line, n);
+    return write_run(line, dx, w.dx_stride, n);
+  }
+  if (w.stride == 1 && w.dx_stride == b.n_inner && p.dx_inner_stride == 1) {
+    return write_run(from + at * b.n_inner, dx, 1, n * b.n_inner);
+  }
+  for (int64_t i = 0; i < n; ++i) {
+    write_run(from + b.place(p, 2, at + i), dx + i * w.dx_stride, p.dx_inner_stride, b.n_inner);
+  }
+}
+
+/// Writes the task's block of dx from the box, or zeros where `box` is null. dx is at the outer
+/// element.
+template <class S, class A>
+__attribute__((noinline)) void write_dx(const ExtremeProblem& p, const Box& b, const A* box, S* dx,
+                                        A* line) {
+  dx += b.inner_begin * p.dx_inner_stride + b.side[2].begin * p.axis[2].dx_stride;
+  const int64_t n = b.side[2].end - b.side[2].begin;
+  for (int64_t z = b.side[0].begin; z < b.side[0].end; ++z) {
+    for (int64_t y = b.side[1].begin; y < b.side[1].end; ++y) {
+      S* to = dx + z * p.axis[0].dx_stride + y * p.axis[1].dx_stride;
+      if (box != nullptr) {
+        const A* from =
+            box + b.place(p, 0, z - b.side[0].origin) + b.place(p, 1, y - b.side[1].origin);
+        write_dx_row(p, b, from, to, line);
+        continue;
+      }
+      for (int64_t i = 0; i < n; ++i) {
+        for (int64_t c = 0; c < b.n_inner; ++c) {
+          to[i * p.axis[2].dx_stride + c * p.dx_inner_stride] = from_acc<S>(0);
+        }
+      }
+    }
+  }
+}
+
+}  // namespace
+}  // namespace SWATH_ISA
+}  // namespace swath
