@@ -31,6 +31,15 @@ struct Side {
 };
 
 SWATH_ALWAYS_INLINE int64_t max_shift(const ExtremeAxis& a) { return a.span() / a.stride; }
+/// at = position stride + phase. Divisions cost as much as a short row: the usual strides have none.
+struct Place {
+  int64_t phase, position;
+};
+SWATH_ALWAYS_INLINE Place place_of(int64_t at, int64_t stride) {
+  if (stride == 1) return {0, at};
+  if (stride == 2) return {at & 1, at >> 1};
+  return {at % stride, at / stride};
+}
 SWATH_ALWAYS_INLINE int64_t larger(int64_t a, int64_t b) { return a > b ? a : b; }
 SWATH_ALWAYS_INLINE int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
 
@@ -60,15 +69,14 @@ struct Box {
   Side side[3];
   int64_t inner_begin, n_inner;
   int64_t row;         // elements from row to row of a phase
-  int64_t phase;       // elements of a phase
+  int64_t phase;       // elements of a phase; whole vectors may be written behind its rows
   int64_t n_elements;  // of all phases
   int64_t margin;      // how far back a tap reaches, in windows
   bool has_windows, has_border;
 
   /// Where tap t of an axis is, relative to its window.
   __attribute__((always_inline)) int64_t code(const ExtremeProblem& p, int axis, int64_t t) const {
-    const int64_t at = t * p.axis[axis].dilation, stride = p.axis[axis].stride;
-    return at % stride * phase_step(p, axis) + at / stride * step(axis);
+    return place(p, axis, t * p.axis[axis].dilation);
   }
   /// From one position to the next along an axis.
   __attribute__((always_inline)) int64_t step(int axis) const {
@@ -83,8 +91,8 @@ struct Box {
   /// Where the element of the box at `at` (counted from its origin) is, along one axis.
   __attribute__((always_inline)) int64_t place(const ExtremeProblem& p, int axis,
                                                int64_t at) const {
-    const int64_t stride = p.axis[axis].stride;
-    return at % stride * phase_step(p, axis) + at / stride * step(axis);
+    const Place place = place_of(at, p.axis[axis].stride);
+    return place.phase * phase_step(p, axis) + place.position * step(axis);
   }
 };
 
@@ -100,7 +108,7 @@ __attribute__((noinline)) Box make_box(const ExtremeProblem& p, const int64_t (&
     b.has_border |= b.side[i].has_border;
   }
   b.row = b.side[2].n * b.n_inner;
-  b.phase = b.row * b.side[1].n * b.side[0].n;
+  b.phase = b.row * b.side[1].n * b.side[0].n + kLanes<float>;
   b.n_elements = b.phase * p.axis[0].stride * p.axis[1].stride * p.axis[2].stride;
   b.margin = 0;
   for (int i = 0; i < 3; ++i) b.margin += max_shift(p.axis[i]) * b.step(i);
@@ -131,7 +139,7 @@ SWATH_ALWAYS_INLINE bool has_long_sums(const ExtremeProblem& p) {
 template <class A>
 struct Scratch {
   using I = Bits<A>;
-  A *box = nullptr, *sums = nullptr, *dy = nullptr, *line = nullptr;
+  A *box = nullptr, *sums = nullptr, *dy = nullptr;
   A* row_best = nullptr;
   I *row_code = nullptr, *code = nullptr, *first = nullptr;
   int64_t n_bytes = 0;
@@ -145,12 +153,11 @@ struct Scratch {
       step = phase;
       n_phases *= p.axis[i].stride;
     }
+    phase += kLanes<float>;
     const int64_t n_row_phases = n_phases / p.axis[2].stride;
-    const int64_t line_length = most_positions(p.axis[2]) * p.axis[2].stride * p.inner_block;
     take(base, box, phase * n_phases);
     take(base, code, phase + margin);
     take(base, dy, phase + margin);
-    take(base, line, line_length);
     take(base, first, phase);
     if (has_long_sums(p)) take(base, sums, phase * n_phases);
     if (folds_rows(p)) {
@@ -171,7 +178,9 @@ struct Scratch {
 
 template <class T>
 __attribute__((noinline)) void fill(T* to, int64_t n, T value) {
-  for (int64_t i = 0; i < n; ++i) to[i] = value;
+  int64_t i = 0;
+  for (; i + kLanes<T> <= n; i += kLanes<T>) store(to + i, set1(value));
+  for (; i < n; ++i) to[i] = value;
 }
 
 }  // namespace

@@ -38,13 +38,18 @@ template <class Rule, class S>
 void run_task(const ExtremeProblem& p, const Box& b, const S* dy, const S* x, S* dx,
               const Scratch<typename AccOf<S>::type>& scratch) {
   using A = typename AccOf<S>::type;
-  if (!b.has_windows) return write_dx(p, b, static_cast<const A*>(nullptr), dx, scratch.line);
-  stage_box(p, b, x, scratch.box, scratch.line, Rule::kOutside);
+  if (!b.has_windows) return write_dx(p, b, static_cast<const A*>(nullptr), dx);
+  stage_box(p, b, x, scratch.box, Rule::kOutside);
+  A* grads = scratch.dy + b.margin;
+  if (is_tiled(p, b)) {
+    stage_dy(p, b, dy, grads);
+    give_tiles<Rule>(p, b, scratch, grads);
+    return write_dx(p, b, static_cast<const A*>(scratch.box), dx);
+  }
   Bits<A>* code = scratch.code + b.margin;
   find_winners<Rule>(p, b, scratch, code);
-  A* grads = scratch.dy + b.margin;
   stage_dy(p, b, dy, grads);
-  write_dx(p, b, give_gradients(p, b, scratch, code, grads), dx, scratch.line);
+  write_dx(p, b, give_gradients(p, b, scratch, code, grads), dx);
 }
 
 template <class S>

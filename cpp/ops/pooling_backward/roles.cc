@@ -7,9 +7,10 @@
 namespace swath {
 namespace {
 
-/// A row of a box, in elements: below this the vectors are long enough, and a few rows fit the
-/// first-level cache.
-constexpr int64_t kRowElements = 4096;
+/// A row of a box, in elements: a few of them fit the first-level cache.
+constexpr int64_t kRowElements = 2048;
+/// Elements of the inner axis that are worth a task's own walk over the pixels: two cache lines.
+constexpr int64_t kInner = 32;
 /// The box and the winners of one task; most second-level caches hold them (four arrays of it).
 constexpr int64_t kBoxElements = 16384;
 /// Neighbouring tasks both read what lies between them: blocks are several windows long.
@@ -19,6 +20,10 @@ using Axes = std::vector<ExtremeAxis>;
 
 ExtremeAxis make_axis(PoolAxis a, int64_t dy_stride, int64_t dx_stride) {
   trim_window(a);
+  if (a.pad < 0) {  // the box begins at the first window or before: one of the trimmed taps stays
+    a.pad += a.dilation;
+    ++a.window;
+  }
   // A single window has no neighbour, whatever the stride.
   const int64_t stride = a.out > 1 ? a.stride : 1;
   return {.in = a.in,
@@ -79,15 +84,13 @@ int64_t choose_block(const ExtremeAxis& a, int64_t most) {
 void choose_blocks(ExtremeProblem& p) {
   auto& [depth, height, width] = p.axis;
   p.inner_block = p.n_inner;
-  // Whole pixels if a few of them fit, since those of a row are one run in memory.
-  const int64_t n_few = std::min<int64_t>(width.in, width.span() + 4 * width.stride);
-  if (p.n_inner * n_few > 2 * kRowElements) {
-    const int64_t chunk = std::max<int64_t>(128, kRowElements / n_few / 16 * 16);
-    p.inner_block = std::min(p.n_inner, chunk);
+  if (p.n_inner * width.in > kRowElements) {
+    const int64_t n_blocks = divide_up(p.n_inner, std::max(kInner, kRowElements / width.in));
+    p.inner_block = std::min(p.n_inner, divide_up(divide_up(p.n_inner, n_blocks), 16) * 16);
   }
   width.block = width.in;
-  if (p.inner_block * width.in > 2 * kRowElements) {
-    width.block = choose_block(width, kRowElements / p.inner_block);
+  if (p.inner_block * width.in > 4 * kRowElements) {
+    width.block = choose_block(width, 2 * kRowElements / p.inner_block);
   }
   const int64_t row = width.block * p.inner_block;
   height.block = choose_block(height, kBoxElements / row);

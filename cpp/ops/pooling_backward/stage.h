@@ -34,23 +34,11 @@ SWATH_ALWAYS_INLINE void write_run(const A* from, S* to, int64_t stride, int64_t
   for (; i < n; ++i) to[i * stride] = from_acc<S>(from[i]);
 }
 
-/// Columns [0, n) of a line into the phases that start at `to` and lie phase_step apart; column 0
-/// has position `at` of the box.
-template <class A>
-__attribute__((noinline)) void split_line(const A* line, int64_t n, int64_t stride, int64_t at,
-                                          A* to, int64_t phase_step) {
-  for (int64_t skip = 0; skip < stride && skip < n; ++skip) {
-    A* out = to + (at + skip) % stride * phase_step + (at + skip) / stride;
-    const A* from = line + skip;
-    const int64_t n_here = (n - skip + stride - 1) / stride;
-    int64_t i = 0;
-    if (stride == 2) {
-      for (; i + kLanes<A> <= n_here; i += kLanes<A>) store(out + i, load_stride2(from + 2 * i));
-    }
-    for (; i < n_here; ++i) out[i] = from[i * stride];
-  }
+/// Lanes kOffset, kOffset + 2, ... of a and b together.
+template <int kOffset, class V, int... I>
+SWATH_ALWAYS_INLINE V unzip(V a, V b, std::integer_sequence<int, I...>) {
+  return shuffle(a, b, std::integer_sequence<int, (2 * I + kOffset)...>{});
 }
-
 /// Lanes of a and b in turn: the first (kHalf 0) or the second half of them.
 template <int kHalf, class V, int... I>
 SWATH_ALWAYS_INLINE V zip(V a, V b, std::integer_sequence<int, I...>) {
@@ -59,38 +47,60 @@ SWATH_ALWAYS_INLINE V zip(V a, V b, std::integer_sequence<int, I...>) {
                  std::integer_sequence<int, (kHalf * kN / 2 + I / 2 + (I % 2 ? kN : 0))...>{});
 }
 
-/// The inverse of split_line.
-template <class A>
-__attribute__((noinline)) void join_line(const A* from, int64_t phase_step, int64_t stride,
-                                         int64_t at, A* line, int64_t n) {
-  if (stride == 2) {
-    // Whole pairs; `line` may be written one element before column 0.
-    const int64_t odd = at % 2;
-    const A* even = from + at / 2;
-    A* to = line - odd;
-    for (int64_t i = 0; 2 * i < n + odd; i += kLanes<A>) {
-      const Vec<A> a = load(even + i), b = load(even + phase_step + i);
-      store(to + 2 * i, zip<0>(a, b, LaneIndices<A>{}));
-      store(to + 2 * i + kLanes<A>, zip<1>(a, b, LaneIndices<A>{}));
-    }
-    return;
-  }
-  for (int64_t skip = 0; skip < stride && skip < n; ++skip) {
-    const A* in = from + (at + skip) % stride * phase_step + (at + skip) / stride;
-    for (int64_t i = 0; skip + i * stride < n; ++i) line[skip + i * stride] = in[i];
+/// Lanes [0, n) of p, n may be any number; `outside` in the others.
+template <class A, class S>
+SWATH_ALWAYS_INLINE Vec<A> load_or(const S* p, int64_t n, A outside) {
+  if (n >= kLanes<A>) return load_as<A>(p);
+  if (n <= 0) return set1(outside);
+  const auto is_inside = iota<Bits<A>>() < set1(static_cast<Bits<A>>(n));
+  return select(is_inside, load_as_n<A>(p, static_cast<int>(n)), set1(outside));
+}
+
+/// x[0, n), in turn to `even` and `odd`. Whole vectors are written: behind the row is `outside`.
+template <class S, class A>
+__attribute__((noinline)) void split_pairs(const S* x, int64_t n, A* even, A* odd, A outside) {
+  constexpr int kLane = kLanes<A>;
+  for (int64_t i = 0; i < n; i += 2 * kLane, even += kLane, odd += kLane) {
+    const Vec<A> a = load_or(x + i, n - i, outside);
+    const Vec<A> b = load_or(x + i + kLane, n - i - kLane, outside);
+    store(even, unzip<0>(a, b, LaneIndices<A>{}));
+    store(odd, unzip<1>(a, b, LaneIndices<A>{}));
   }
 }
 
-/// One row of x from column x_begin of the array on; `to` is where the row of the box starts.
+/// The inverse.
 template <class S, class A>
-__attribute__((noinline)) void stage_row(const ExtremeProblem& p, const Box& b, const S* x,
-                                         int64_t x_begin, int64_t n_columns, A* to, A* line) {
+__attribute__((noinline)) void join_pairs(const A* even, const A* odd, S* dx, int64_t n) {
+  constexpr int kLane = kLanes<A>;
+  int64_t i = 0;
+  for (; i + 2 * kLane <= n; i += 2 * kLane, even += kLane, odd += kLane) {
+    const Vec<A> a = load(even), b = load(odd);
+    store_as(dx + i, zip<0>(a, b, LaneIndices<A>{}));
+    store_as(dx + i + kLane, zip<1>(a, b, LaneIndices<A>{}));
+  }
+  if (i == n) return;
+  const Vec<A> a = load(even), b = load(odd);
+  const int rest = static_cast<int>(n - i);
+  store_as_n(dx + i, zip<0>(a, b, LaneIndices<A>{}), rest < kLane ? rest : kLane);
+  if (rest > kLane) store_as_n(dx + i + kLane, zip<1>(a, b, LaneIndices<A>{}), rest - kLane);
+}
+
+/// One row of n_columns of x; column 0 has position `at` of the box, whose row starts at `to`.
+template <class S, class A>
+SWATH_ALWAYS_INLINE void stage_row(const ExtremeProblem& p, const Box& b, const S* x, int64_t at,
+                                   int64_t n_columns, A* to, A outside) {
   const ExtremeAxis& w = p.axis[2];
-  const int64_t at = x_begin - b.side[2].origin;
   if (p.n_inner == 1) {
     if (w.stride == 1) return read_run(x, w.x_stride, to + at, n_columns);
-    read_run(x, w.x_stride, line, n_columns);
-    return split_line(line, n_columns, w.stride, at, to, b.phase);
+    if (w.stride == 2 && w.x_stride == 1) {
+      return split_pairs(x, n_columns, to + b.place(p, 2, at), to + b.place(p, 2, at + 1), outside);
+    }
+    for (int64_t skip = 0; skip < w.stride && skip < n_columns; ++skip) {
+      const int64_t n_here = (n_columns - skip + w.stride - 1) / w.stride;
+      read_run(x + skip * w.x_stride, w.stride * w.x_stride, to + b.place(p, 2, at + skip),
+               n_here);
+    }
+    return;
   }
   if (w.stride == 1 && w.x_stride == b.n_inner && p.x_inner_stride == 1) {
     return read_run(x, 1, to + at * b.n_inner, n_columns * b.n_inner);
@@ -103,7 +113,7 @@ __attribute__((noinline)) void stage_row(const ExtremeProblem& p, const Box& b, 
 /// Reads the elements of x under the box's windows. x is at the outer element.
 template <class S, class A>
 __attribute__((noinline)) void stage_box(const ExtremeProblem& p, const Box& b, const S* x, A* box,
-                                         A* line, A outside) {
+                                         A outside) {
   if (b.has_border) fill(box, b.n_elements, outside);
   int64_t begin[3], end[3];
   for (int i = 0; i < 3; ++i) {
@@ -114,10 +124,11 @@ __attribute__((noinline)) void stage_box(const ExtremeProblem& p, const Box& b, 
   }
   x += b.inner_begin * p.x_inner_stride + begin[2] * p.axis[2].x_stride;
   for (int64_t z = begin[0]; z < end[0]; ++z) {
+    A* slab = box + b.place(p, 0, z - b.side[0].origin);
     for (int64_t y = begin[1]; y < end[1]; ++y) {
-      A* to = box + b.place(p, 0, z - b.side[0].origin) + b.place(p, 1, y - b.side[1].origin);
-      stage_row(p, b, x + z * p.axis[0].x_stride + y * p.axis[1].x_stride, begin[2],
-                end[2] - begin[2], to, line);
+      stage_row(p, b, x + z * p.axis[0].x_stride + y * p.axis[1].x_stride,
+                begin[2] - b.side[2].origin, end[2] - begin[2],
+                slab + b.place(p, 1, y - b.side[1].origin), outside);
     }
   }
 }
@@ -148,15 +159,20 @@ __attribute__((noinline)) void stage_dy(const ExtremeProblem& p, const Box& b, c
 }
 
 template <class S, class A>
-__attribute__((noinline)) void write_dx_row(const ExtremeProblem& p, const Box& b, const A* from,
-                                            S* dx, A* line) {
+SWATH_ALWAYS_INLINE void write_dx_row(const ExtremeProblem& p, const Box& b, const A* from, S* dx) {
   const ExtremeAxis& w = p.axis[2];
   const int64_t n = b.side[2].end - b.side[2].begin, at = b.side[2].begin - b.side[2].origin;
   if (p.n_inner == 1) {
     if (w.stride == 1) return write_run(from + at, dx, w.dx_stride, n);
-    line += kLanes<A>;  // join_line may begin one element early
-    join_line(from, b.phase, w.stride, at, line, n);
-    return write_run(line, dx, w.dx_stride, n);
+    if (w.stride == 2 && w.dx_stride == 1) {
+      return join_pairs(from + b.place(p, 2, at), from + b.place(p, 2, at + 1), dx, n);
+    }
+    for (int64_t skip = 0; skip < w.stride && skip < n; ++skip) {
+      const int64_t n_here = (n - skip + w.stride - 1) / w.stride;
+      write_run(from + b.place(p, 2, at + skip), dx + skip * w.dx_stride, w.stride * w.dx_stride,
+                n_here);
+    }
+    return;
   }
   if (w.stride == 1 && w.dx_stride == b.n_inner && p.dx_inner_stride == 1) {
     return write_run(from + at * b.n_inner, dx, 1, n * b.n_inner);
@@ -169,17 +185,16 @@ __attribute__((noinline)) void write_dx_row(const ExtremeProblem& p, const Box& 
 /// Writes the task's block of dx from the box, or zeros where `box` is null. dx is at the outer
 /// element.
 template <class S, class A>
-__attribute__((noinline)) void write_dx(const ExtremeProblem& p, const Box& b, const A* box, S* dx,
-                                        A* line) {
+__attribute__((noinline)) void write_dx(const ExtremeProblem& p, const Box& b, const A* box,
+                                        S* dx) {
   dx += b.inner_begin * p.dx_inner_stride + b.side[2].begin * p.axis[2].dx_stride;
   const int64_t n = b.side[2].end - b.side[2].begin;
   for (int64_t z = b.side[0].begin; z < b.side[0].end; ++z) {
+    const A* slab = box == nullptr ? nullptr : box + b.place(p, 0, z - b.side[0].origin);
     for (int64_t y = b.side[1].begin; y < b.side[1].end; ++y) {
       S* to = dx + z * p.axis[0].dx_stride + y * p.axis[1].dx_stride;
       if (box != nullptr) {
-        const A* from =
-            box + b.place(p, 0, z - b.side[0].origin) + b.place(p, 1, y - b.side[1].origin);
-        write_dx_row(p, b, from, to, line);
+        write_dx_row(p, b, slab + b.place(p, 1, y - b.side[1].origin), to);
         continue;
       }
       for (int64_t i = 0; i < n; ++i) {

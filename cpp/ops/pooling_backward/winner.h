@@ -65,6 +65,28 @@ __attribute__((noinline)) void compare_taps(const A* box, const Bits<A>* first, 
   }
 }
 
+/// Where the windows tile the box, each element belongs to one window, and its x to nobody else:
+/// box[t + code] becomes dy[t] for the winner's code, 0 for the others. In place, in one pass.
+template <int kTaps, class Rule, class A>
+__attribute__((noinline)) void compare_and_give(A* box, const Bits<A>* first, const Taps<A>& all,
+                                                const A* dy, int64_t n) {
+  const Taps<A> taps = all;  // what no store can change
+  const int n_taps = kTaps > 0 ? kTaps : taps.n;
+  for (int64_t t = 0; t < n; t += kLanes<A>) {
+    Best<Rule, A> best{set1(Rule::kOutside),
+                       first != nullptr ? load(first + t) : set1<Bits<A>>(0)};
+#pragma GCC unroll 9
+    for (int k = 0; k < n_taps; ++k) {
+      best.meet(load(box + t + taps.code[k]), set1(taps.code[k]));
+    }
+    const Vec<A> grad = load(dy + t);
+#pragma GCC unroll 9
+    for (int k = 0; k < n_taps; ++k) {
+      store(box + t + taps.code[k], select(best.code == set1(taps.code[k]), grad, zero<A>()));
+    }
+  }
+}
+
 /// Taps on values that already have a code of their own, or all have 0 if `codes` is null. Goes on
 /// from what best_value and best_code hold, or starts at `first` (null: 0).
 template <class A>
@@ -146,21 +168,61 @@ SWATH_ALWAYS_INLINE void for_each_row(const Box& b, const F& f) {
   }
 }
 
-/// first[t] = the code of the first tap inside the array.
+/// first[t] = the code of the first tap inside the array; `row` has memory for one row of them.
 template <class A>
-__attribute__((noinline)) void find_first_taps(const ExtremeProblem& p, const Box& b,
+__attribute__((noinline)) void find_first_taps(const ExtremeProblem& p, const Box& b, Bits<A>* row,
                                                Bits<A>* first) {
   const Side& w = b.side[2];
+  const int64_t n = w.n_windows * b.n_inner;
+  fill(row, n, Bits<A>{0});
+  for (int64_t x = 0; x < w.n_windows; ++x) {
+    const int64_t tap = p.axis[2].first_tap(w.first_window + x);
+    if (tap == 0) break;  // only the first windows begin in the padding
+    fill(row + x * b.n_inner, b.n_inner, static_cast<Bits<A>>(b.code(p, 2, tap)));
+  }
   for_each_row(b, [&](int64_t z, int64_t y, int64_t at, bool is_window) {
     if (!is_window) return;
     const int64_t outer = b.code(p, 0, p.axis[0].first_tap(b.side[0].first_window + z)) +
                           b.code(p, 1, p.axis[1].first_tap(b.side[1].first_window + y));
-    for (int64_t x = 0; x < w.n_windows; ++x) {
-      const int64_t tap = p.axis[2].first_tap(w.first_window + x);
-      const int64_t code = outer + (tap == 0 ? 0 : b.code(p, 2, tap));
-      fill(first + at + x * b.n_inner, b.n_inner, static_cast<Bits<A>>(code));
-    }
+    const Vec<Bits<A>> to_row = set1(static_cast<Bits<A>>(outer));
+    for (int64_t i = 0; i < n; i += kLanes<A>) store(first + at + i, load(row + i) + to_row);
   });
+}
+
+/// All taps, row-major.
+template <class A>
+__attribute__((noinline)) Taps<A> all_taps(const ExtremeProblem& p, const Box& b) {
+  Taps<A> taps;
+  for (int64_t i = 0; i < p.axis[0].window; ++i) {
+    for (int64_t j = 0; j < p.axis[1].window; ++j) {
+      for (int64_t k = 0; k < p.axis[2].window; ++k) {
+        taps.code[taps.n++] =
+            static_cast<Bits<A>>(b.code(p, 0, i) + b.code(p, 1, j) + b.code(p, 2, k));
+      }
+    }
+  }
+  return taps;
+}
+
+/// Whether compare_and_give serves the box: no two windows and no gap anywhere.
+SWATH_ALWAYS_INLINE bool is_tiled(const ExtremeProblem& p, const Box& b) {
+  bool is_tiled = !folds_rows(p);
+  for (int i = 0; i < 3; ++i) {
+    const ExtremeAxis& a = p.axis[i];
+    is_tiled &= a.stride == a.window && (a.dilation == 1 || a.window == 1) &&
+                b.side[i].n == b.side[i].n_windows;
+  }
+  return is_tiled;
+}
+
+template <class Rule, class A>
+__attribute__((noinline)) void give_tiles(const ExtremeProblem& p, const Box& b,
+                                          const Scratch<A>& scratch, const A* dy) {
+  const Taps<A> taps = all_taps<A>(p, b);
+  Bits<A>* first = nullptr;
+  if (b.has_border) find_first_taps<A>(p, b, scratch.code, first = scratch.first);
+  const auto run = taps.n == 4 ? compare_and_give<4, Rule, A> : compare_and_give<0, Rule, A>;
+  run(scratch.box, first, taps, dy, b.row * b.side[1].n * b.side[0].n);
 }
 
 /// code[t] = where the winner of window t is, counted from t; -1 where no window is, and for
@@ -172,7 +234,7 @@ __attribute__((noinline)) void find_winners(const ExtremeProblem& p, const Box& 
   const int64_t n =
       (d.n_windows - 1) * b.step(0) + (h.n_windows - 1) * b.row + w.n_windows * b.n_inner;
   Bits<A>* first = nullptr;
-  if (b.has_border) find_first_taps<A>(p, b, first = scratch.first);
+  if (b.has_border) find_first_taps<A>(p, b, code, first = scratch.first);
   if (folds_rows(p)) {
     const int64_t n_row_phases = p.axis[0].stride * p.axis[1].stride;
     for (int64_t i = 0; i < n_row_phases; ++i) {
@@ -183,15 +245,7 @@ __attribute__((noinline)) void find_winners(const ExtremeProblem& p, const Box& 
     // dy is read later: until then its memory is free.
     compare_rows<Rule>(p, b, scratch.row_best, scratch.row_code, first, scratch.dy, code, n);
   } else {
-    Taps<A> taps;
-    for (int64_t i = 0; i < p.axis[0].window; ++i) {
-      for (int64_t j = 0; j < p.axis[1].window; ++j) {
-        for (int64_t k = 0; k < p.axis[2].window; ++k) {
-          taps.code[taps.n++] =
-              static_cast<Bits<A>>(b.code(p, 0, i) + b.code(p, 1, j) + b.code(p, 2, k));
-        }
-      }
-    }
+    const Taps<A> taps = all_taps<A>(p, b);
     const auto run = taps.n == 4   ? compare_taps<4, Rule, A>
                      : taps.n == 9 ? compare_taps<9, Rule, A>
                                    : compare_taps<0, Rule, A>;
