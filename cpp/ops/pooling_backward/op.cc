@@ -40,50 +40,70 @@ PoolAxis adjoint_axis(const PoolAxis& a, int64_t dy_stride, int64_t dx_stride) {
   return b;
 }
 
-/// dy times window / elements inside in temporary memory; dy itself if all elements are inside.
-/// The factor is 1 but near the border, where a 16-bit value is rounded once more.
-Operand add_scaled_dy(PlanImpl& plan, const BackwardCall& call, TensorDesc& scaled) {
-  const Operand dy{&call.dy, input_ref(0)};
-  ScaleProblem scale{.x = call.dy, .y = {}, .x_ref = dy.ref, .y_ref = {}, .factor = {}};
+/// What dy is multiplied by per axis where a mean counts only the elements inside: window / elements
+/// inside. All 1 if no window reaches beyond the array.
+bool set_inside_factors(const Windows& windows, ScaleProblem& scale) {
   bool is_one = true;
-  for (int i : call.windows.pooled) {
-    const PoolAxis& a = call.windows.axes[i];
+  for (int i : windows.pooled) {
+    const PoolAxis& a = windows.axes[i];
     for (int64_t p = 0; p < a.out; ++p) {
       const int64_t n_inside = a.n_inside(p);
       is_one &= n_inside == a.window;
       scale.factor[i].push_back(static_cast<double>(a.window) / static_cast<double>(n_inside));
     }
   }
-  if (is_one) return dy;
-  scaled = contiguous_desc(call.dy.dtype, call.dy.shape.data(), call.dy.rank);
-  scale.y = scaled;
-  scale.y_ref = reserve_temp(plan, scaled.n_elements() * item_bytes(scaled.dtype));
-  const Operand result{&scaled, scale.y_ref};
-  add_scale_step(plan, std::move(scale));
-  return result;
+  return !is_one;
 }
 
-/// Means and sums: windowed sums of dy.
-void add_spread_sums(PlanImpl& plan, const BackwardCall& call) {
-  const bool by_inside = call.reduction.op == PoolOp::mean && !call.reduction.count_include_pad;
-  TensorDesc scaled;
-  Operand dy{&call.dy, input_ref(0)};
-  if (by_inside) {
-    check_no_empty_windows(call.site, call.windows);
-    if (call.dx.n_elements() > 0) dy = add_scaled_dy(plan, call, scaled);
-  }
+struct TempArray {
+  TensorDesc desc;
+  ArrayRef ref;
+};
+TempArray reserve_array(PlanImpl& plan, DType dtype, const TensorDesc& like) {
+  TempArray a{contiguous_desc(dtype, like.shape.data(), like.rank), {}};
+  a.ref = reserve_temp(plan, a.desc.n_elements() * item_bytes(dtype));
+  return a;
+}
+
+/// dx = the sum of dy over the windows of each element, divided by the window for a mean.
+void add_adjoint(PlanImpl& plan, const BackwardCall& call, const Operand& dy, const Operand& dx) {
   Windows adjoint = call.windows;
   for (int i = 0; i < dy.desc->rank; ++i) {
     PoolAxis& a = adjoint.axes[i];
     a.x_stride = dy.desc->strides[i];
-    a.y_stride = call.dx.strides[i];
+    a.y_stride = dx.desc->strides[i];
   }
   for (int i : adjoint.pooled) {
     PoolAxis& a = adjoint.axes[i];
     a = adjoint_axis(a, a.x_stride, a.y_stride);
   }
-  const Operand dx{&call.dx, output_ref(0)};
   add_windows(plan, call.site, dy, dx, std::move(adjoint), {call.reduction.op, true});
+}
+
+/// Means and sums: windowed sums of dy. With factors, values of 16 bits are kept in float32 from
+/// the first rounding to the last.
+void add_sums(PlanImpl& plan, const BackwardCall& call) {
+  const Operand dy{&call.dy, input_ref(0)}, dx{&call.dx, output_ref(0)};
+  ScaleProblem scale{.x = call.dy, .y = {}, .x_ref = dy.ref, .y_ref = {}, .factor = {}};
+  bool has_factors = call.reduction.op == PoolOp::mean && !call.reduction.count_include_pad;
+  if (has_factors) check_no_empty_windows(call.site, call.windows);
+  if (call.dx.n_elements() == 0) return;
+  has_factors = has_factors && set_inside_factors(call.windows, scale);
+  if (!has_factors) return add_adjoint(plan, call, dy, dx);
+  const bool is_short = item_bytes(call.dy.dtype) == 2;
+  const DType dtype = is_short ? DType::f32 : call.dy.dtype;
+  const TempArray scaled = reserve_array(plan, dtype, call.dy);
+  scale.y = scaled.desc;
+  scale.y_ref = scaled.ref;
+  add_scale_step(plan, std::move(scale));
+  if (!is_short) return add_adjoint(plan, call, {&scaled.desc, scaled.ref}, dx);
+  const TempArray wide = reserve_array(plan, dtype, call.dx);
+  add_adjoint(plan, call, {&scaled.desc, scaled.ref}, {&wide.desc, wide.ref});
+  add_scale_step(plan, {.x = wide.desc,
+                        .y = call.dx,
+                        .x_ref = wide.ref,
+                        .y_ref = dx.ref,
+                        .factor = {}});
 }
 
 /// Maxima and minima: a comparison per tap, and an addition per window.
@@ -113,7 +133,7 @@ Plan make_plan(BackwardCall call, const std::array<int64_t, kMaxRank>& shape,
   if (reads_x) {
     add_extremes(*plan, call);
   } else {
-    add_spread_sums(*plan, call);
+    add_sums(*plan, call);
   }
   return Plan(std::move(plan));
 }

@@ -2,6 +2,7 @@
 
 #include <Eigen/Core>
 #include <memory>
+#include <type_traits>
 
 namespace swath {
 namespace {
@@ -18,63 +19,42 @@ int64_t n_rows(const void* problem) noexcept {
   return n;
 }
 
-template <class T, class A>
-void scale_row(const T* x, int64_t x_stride, T* y, int64_t n, double factor, const double* by) {
-  if (by == nullptr) {
-    const A f = static_cast<A>(factor);
-    if (factor == 1) {
-      for (int64_t i = 0; i < n; ++i) y[i] = x[i * x_stride];
-    } else {
-      for (int64_t i = 0; i < n; ++i) {
-        y[i] = static_cast<T>(static_cast<A>(x[i * x_stride]) * f);
-      }
-    }
-    return;
-  }
-  for (int64_t i = 0; i < n; ++i) {
-    y[i] = static_cast<T>(static_cast<A>(x[i * x_stride]) * static_cast<A>(factor * by[i]));
-  }
-}
-
-template <class T, class A>
-void scale_rows(const ScaleProblem& p, const T* x, T* y, int64_t begin, int64_t end) {
+template <class X, class Y>
+void scale_rows(const ScaleProblem& p, const Buffers& b, int64_t begin, int64_t end) {
+  using A = std::conditional_t<std::is_same_v<X, double>, double, float>;
   const int last = p.x.rank - 1;
+  const int64_t n = p.x.shape[last], x_step = p.x.strides[last], y_step = p.y.strides[last];
   const double* by = p.factor[last].empty() ? nullptr : p.factor[last].data();
   for (int64_t row = begin; row < end; ++row) {
-    int64_t rest = row, at = 0;
+    const X* x = static_cast<const X*>(b.read(p.x_ref));
+    Y* y = static_cast<Y*>(b.write(p.y_ref));
+    int64_t rest = row;
     double factor = 1;
     for (int i = last - 1; i >= 0; --i) {
       const int64_t index = rest % p.x.shape[i];
       rest /= p.x.shape[i];
-      at += index * p.x.strides[i];
+      x += index * p.x.strides[i];
+      y += index * p.y.strides[i];
       if (!p.factor[i].empty()) factor *= p.factor[i][index];
     }
-    const int64_t n = p.x.shape[last];
-    scale_row<T, A>(x + at, p.x.strides[last], y + row * n, n, factor, by);
+    for (int64_t i = 0; i < n; ++i) {
+      const auto f = static_cast<A>(by == nullptr ? factor : factor * by[i]);
+      y[i * y_step] = static_cast<Y>(static_cast<A>(x[i * x_step]) * f);
+    }
   }
 }
 
 void run(const void* problem, const Buffers& b, const void*, void*, int64_t begin,
          int64_t end) noexcept {
   const ScaleProblem& p = as_scale(problem);
-  const auto scale = [&](auto element, auto acc) {
-    using T = decltype(element);
-    using A = decltype(acc);
-    scale_rows<T, A>(p, static_cast<const T*>(b.read(p.x_ref)),
-                     static_cast<T*>(b.write(p.y_ref)), begin, end);
-  };
-  switch (p.x.dtype) {
-    case DType::f32:
-      return scale(float{}, float{});
-    case DType::f64:
-      return scale(double{}, double{});
-    case DType::f16:
-      return scale(Eigen::half{}, float{});
-    case DType::bf16:
-      return scale(Eigen::bfloat16{}, float{});
-    default:
-      return;
-  }
+  using Eigen::bfloat16, Eigen::half;
+  const auto is = [&](DType x, DType y) { return p.x.dtype == x && p.y.dtype == y; };
+  if (is(DType::f32, DType::f32)) return scale_rows<float, float>(p, b, begin, end);
+  if (is(DType::f64, DType::f64)) return scale_rows<double, double>(p, b, begin, end);
+  if (is(DType::f16, DType::f32)) return scale_rows<half, float>(p, b, begin, end);
+  if (is(DType::f32, DType::f16)) return scale_rows<float, half>(p, b, begin, end);
+  if (is(DType::bf16, DType::f32)) return scale_rows<bfloat16, float>(p, b, begin, end);
+  if (is(DType::f32, DType::bf16)) return scale_rows<float, bfloat16>(p, b, begin, end);
 }
 
 const char* reject(const void*) noexcept { return nullptr; }

@@ -1,5 +1,5 @@
-// Multiplies dy by window / elements inside, as a plan step: what the mean of the elements inside
-// divides by differs from window to window near the border.
+// Multiplies an array by factors that depend on one axis each, as a plan step: what the mean of the
+// elements inside divides by differs from window to window near the border. May also convert.
 #pragma once
 
 #include <vector>
@@ -8,7 +8,8 @@
 
 namespace swath {
 
-/// y[i, j, ...] = x[i, j, ...] factor[0][i] factor[1][j] ...; an empty factor is 1.
+/// y[i, j, ...] = x[i, j, ...] factor[0][i] factor[1][j] ...; an empty factor is 1. Both of one
+/// dtype, or one of the two float32 and the other of 16 bits.
 struct ScaleProblem {
   TensorDesc x, y;
   ArrayRef x_ref, y_ref;

@@ -114,8 +114,7 @@ def avg_pool2d(
     -----
     This is a windowed sum of dy, whose elements stand a stride apart, and is made by the kernels of
     `swath.avg_pool2d`: the cost per element hardly depends on the window. Sums of 16-bit values are
-    kept in float32; with ``count_include_pad=False`` the share of a window at the border is rounded
-    to x's dtype first. Bitwise the same for any number of threads.
+    kept in float32. Bitwise the same for any number of threads.
 
     Examples
     --------
