@@ -74,6 +74,12 @@ def operator_functions(operator: str) -> list[list[str]]:
     return list(groups.values())
 
 
+def gradients() -> dict[str, Any]:
+    """The functions of swath.grad and what they return, the functions first."""
+    names = sorted(swath.grad.__all__, key=lambda name: (name[0].isupper(), name))
+    return {f"grad.{name}": getattr(swath.grad, name) for name in names}
+
+
 def snake_case(name: str) -> str:
     """ConvTranspose2d -> conv_transpose2d"""
     return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower()
@@ -143,6 +149,7 @@ def api_pages() -> dict[Path, str]:
         for operator in swath.info.operators()
         if (groups := operator_functions(operator))
     }
+    chapters["gradients"] = gradients()
     chapters["tools"] = functions | tools(swath.info) | tools(swath.testing)
     pages = {
         DOCS / "api" / f"{chapter}.md": f"# {chapter}\n\n{GENERATED}\n\n"
@@ -161,7 +168,7 @@ def api_pages() -> dict[Path, str]:
 
 def anchor(name: str) -> str:
     """Where a function's heading is; plans have a function's name in lower case, so none."""
-    return "" if name[0].isupper() else "#" + name.replace(".", "")
+    return "" if name.rpartition(".")[2][0].isupper() else "#" + name.replace(".", "")
 
 
 def tools(module: ModuleType) -> dict[str, Any]:

@@ -88,9 +88,7 @@ def pool(
             value[(..., *np.ix_(*elements))] += part
             magnitude[(..., *np.ix_(*elements))] += np.abs(part)
         terms = math.prod(kernel) + 1
-    return Result(
-        _restore(value, unbatched, layout), _restore(magnitude, unbatched, layout), terms
-    )
+    return Result(_restore(value, unbatched, layout), _restore(magnitude, unbatched, layout), terms)
 
 
 def sliding_reduce(

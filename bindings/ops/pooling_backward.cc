@@ -35,9 +35,8 @@ py::object max_pool_backward(int ndim, py::handle dy, py::handle x, py::handle w
   return call.run(plan_pooling_backward(dy_desc, x_desc, p, call.options()), n_threads);
 }
 
-py::object sliding_reduce_backward(py::handle dy, py::handle x, py::handle window,
-                                   py::handle axis, py::handle reduction, py::handle padding,
-                                   py::handle threads) {
+py::object sliding_reduce_backward(py::handle dy, py::handle x, py::handle window, py::handle axis,
+                                   py::handle reduction, py::handle padding, py::handle threads) {
   constexpr const char* op = "grad.sliding_reduce";
   Call call(op);
   const TensorDesc& dy_desc = call.input(0, dy, "dy");

@@ -30,7 +30,8 @@ void check_floating(const CallSite& site, const TensorDesc& x);
 void check_same_kind(const CallSite& site, const TensorDesc& x, const TensorDesc& other,
                      const char* arg);
 
-/// Throws unless dy has x's dtype and device, and the `shape` (of x's rank) of the forward's result.
+/// Throws unless dy has x's dtype and device, and the `shape` (of x's rank) of the forward's
+/// result.
 void check_gradient(const CallSite& site, const TensorDesc& dy, const TensorDesc& x,
                     const std::array<int64_t, kMaxRank>& shape);
 

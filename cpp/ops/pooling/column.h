@@ -59,8 +59,7 @@ class Column {
 
  private:
   /// Of the n rows of outputs from `first` on, each one that is a multiple of `every` after it.
-  void make_every(int64_t every, int64_t first, int64_t n, A* to, int64_t to_step,
-                                    A divisor) {
+  void make_every(int64_t every, int64_t first, int64_t n, A* to, int64_t to_step, A divisor) {
     const PoolStep& only = axis_.steps[0];
     int64_t i = 0;
     while (i < n) {

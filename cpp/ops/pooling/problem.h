@@ -41,7 +41,7 @@ struct PoolAxis {
   int64_t spread = 1;
   int64_t spread_period = 1;  // taps from one that meets an element of x to the next
   int64_t block = 1;          // outputs of one task
-  bool by_groups = false;  // suffixes and prefixes of groups of rows (height only); one step
+  bool by_groups = false;     // suffixes and prefixes of groups of rows (height only); one step
   int32_t n_steps = 1;
   PoolStep steps[kMaxPoolSteps];
 

@@ -11,7 +11,7 @@ namespace {
 /// Outputs [first, first + n) of the width and n_inner elements of the inner axis.
 struct WidthTile {
   int64_t first, n, n_inner;
-  int64_t start, begin, end;  // columns of x: of the first window, and those inside the array
+  int64_t start, begin, end;       // columns of x: of the first window, and those inside the array
   int64_t first_stored, n_stored;  // those that are stored in x
 };
 

@@ -22,16 +22,17 @@ namespace {
 
 /// One axis of a box.
 struct Side {
-  int64_t begin, end;           // of dx
+  int64_t begin, end;  // of dx
   int64_t first_window, n_windows;
-  int64_t origin;               // of the box, in the array; may be negative
-  int64_t n;                    // positions of each phase
-  int64_t first_q, last_q;      // positions that hold dx
-  bool has_border;              // a window reaches beyond the array
+  int64_t origin;           // of the box, in the array; may be negative
+  int64_t n;                // positions of each phase
+  int64_t first_q, last_q;  // positions that hold dx
+  bool has_border;          // a window reaches beyond the array
 };
 
 SWATH_ALWAYS_INLINE int64_t max_shift(const ExtremeAxis& a) { return a.span() / a.stride; }
-/// at = position stride + phase. Divisions cost as much as a short row: the usual strides have none.
+/// at = position stride + phase. Divisions cost as much as a short row: the usual strides have
+/// none.
 struct Place {
   int64_t phase, position;
 };
@@ -54,8 +55,7 @@ __attribute__((noinline)) Side make_side(const ExtremeAxis& a, int64_t index) {
   s.first_q = (s.begin - s.origin) / a.stride;
   s.last_q = last - s.first_window;
   s.n = larger(s.n_windows + max_shift(a), s.last_q + 1);
-  s.has_border =
-      s.origin < 0 || s.origin + (s.n_windows - 1) * a.stride + a.span() >= a.in;
+  s.has_border = s.origin < 0 || s.origin + (s.n_windows - 1) * a.stride + a.span() >= a.in;
   return s;
 }
 

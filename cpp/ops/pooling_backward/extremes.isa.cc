@@ -30,8 +30,8 @@ size_t scratch_bytes(const void* problem) noexcept {
 
 int64_t n_tasks(const void* problem) noexcept {
   const ExtremeProblem& p = as_extreme(problem);
-  return p.n_outer_elements() * p.axis[0].n_blocks() * p.axis[1].n_blocks() *
-         p.axis[2].n_blocks() * p.n_inner_blocks();
+  return p.n_outer_elements() * p.axis[0].n_blocks() * p.axis[1].n_blocks() * p.axis[2].n_blocks() *
+         p.n_inner_blocks();
 }
 
 template <class Rule, class S>

@@ -38,8 +38,8 @@ __attribute__((noinline)) void ask_windows(const Bits<A>* code, const A* dy,
 
 /// Short windows: every phase of the box becomes dx.
 template <class A>
-__attribute__((noinline)) void gather_dx(const ExtremeProblem& p, const Box& b,
-                                         const Bits<A>* code, const A* dy, A* box) {
+__attribute__((noinline)) void gather_dx(const ExtremeProblem& p, const Box& b, const Bits<A>* code,
+                                         const A* dy, A* box) {
   const ExtremeAxis &d = p.axis[0], &h = p.axis[1], &w = p.axis[2];
   int64_t begin = 0, end = 0;
   for (int i = 0; i < 3; ++i) {

@@ -40,8 +40,8 @@ PoolAxis adjoint_axis(const PoolAxis& a, int64_t dy_stride, int64_t dx_stride) {
   return b;
 }
 
-/// What dy is multiplied by per axis where a mean counts only the elements inside: window / elements
-/// inside. All 1 if no window reaches beyond the array.
+/// What dy is multiplied by per axis where a mean counts only the elements inside: window /
+/// elements inside. All 1 if no window reaches beyond the array.
 bool set_inside_factors(const Windows& windows, ScaleProblem& scale) {
   bool is_one = true;
   for (int i : windows.pooled) {
@@ -99,11 +99,8 @@ void add_sums(PlanImpl& plan, const BackwardCall& call) {
   if (!is_short) return add_adjoint(plan, call, {&scaled.desc, scaled.ref}, dx);
   const TempArray wide = reserve_array(plan, dtype, call.dx);
   add_adjoint(plan, call, {&scaled.desc, scaled.ref}, {&wide.desc, wide.ref});
-  add_scale_step(plan, {.x = wide.desc,
-                        .y = call.dx,
-                        .x_ref = wide.ref,
-                        .y_ref = dx.ref,
-                        .factor = {}});
+  add_scale_step(plan,
+                 {.x = wide.desc, .y = call.dx, .x_ref = wide.ref, .y_ref = dx.ref, .factor = {}});
 }
 
 /// Maxima and minima: a comparison per tap, and an addition per window.
@@ -128,8 +125,8 @@ Plan make_plan(BackwardCall call, const std::array<int64_t, kMaxRank>& shape,
   plan->wants_reasons = options.explain;
   plan->outputs = {call.dx};
   const bool reads_x = call.reduction.op == PoolOp::max || call.reduction.op == PoolOp::min;
-  plan->bytes = item_bytes(call.x.dtype) *
-                (call.dy.n_elements() + call.x.n_elements() * (reads_x ? 2 : 1));
+  plan->bytes =
+      item_bytes(call.x.dtype) * (call.dy.n_elements() + call.x.n_elements() * (reads_x ? 2 : 1));
   if (reads_x) {
     add_extremes(*plan, call);
   } else {
@@ -146,8 +143,8 @@ Plan plan_pooling_backward(const TensorDesc& dy, const TensorDesc& x, const Pool
   std::array<int64_t, kMaxRank> shape{};
   Windows windows = pooling_windows(site, x, params, shape);
   return make_plan(
-      {site, dy, x, std::move(windows), {params.op, params.count_include_pad}, TensorDesc{}},
-      shape, options);
+      {site, dy, x, std::move(windows), {params.op, params.count_include_pad}, TensorDesc{}}, shape,
+      options);
 }
 
 Plan plan_sliding_reduce_backward(const TensorDesc& dy, const TensorDesc& x, int axis,

@@ -97,8 +97,7 @@ SWATH_ALWAYS_INLINE void stage_row(const ExtremeProblem& p, const Box& b, const 
     }
     for (int64_t skip = 0; skip < w.stride && skip < n_columns; ++skip) {
       const int64_t n_here = (n_columns - skip + w.stride - 1) / w.stride;
-      read_run(x + skip * w.x_stride, w.stride * w.x_stride, to + b.place(p, 2, at + skip),
-               n_here);
+      read_run(x + skip * w.x_stride, w.stride * w.x_stride, to + b.place(p, 2, at + skip), n_here);
     }
     return;
   }
@@ -135,8 +134,7 @@ __attribute__((noinline)) void stage_box(const ExtremeProblem& p, const Box& b, 
 
 /// Reads dy of the box's windows; what lies between the rows is left as it is.
 template <class S, class A>
-__attribute__((noinline)) void stage_dy(const ExtremeProblem& p, const Box& b, const S* dy,
-                                        A* to) {
+__attribute__((noinline)) void stage_dy(const ExtremeProblem& p, const Box& b, const S* dy, A* to) {
   const ExtremeAxis& w = p.axis[2];
   const int64_t n = b.side[2].n_windows;
   dy += b.inner_begin * p.dy_inner_stride + b.side[2].first_window * w.dy_stride;

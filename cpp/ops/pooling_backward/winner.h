@@ -55,8 +55,7 @@ __attribute__((noinline)) void compare_taps(const A* box, const Bits<A>* first, 
   for (int64_t t = 0; t < n; t += kLanes<A>) {
     // An element outside never beats the start value: where nothing does, the first one inside
     // has it.
-    Best<Rule, A> best{set1(Rule::kOutside),
-                       first != nullptr ? load(first + t) : set1<Bits<A>>(0)};
+    Best<Rule, A> best{set1(Rule::kOutside), first != nullptr ? load(first + t) : set1<Bits<A>>(0)};
 #pragma GCC unroll 9
     for (int k = 0; k < n_taps; ++k) {
       best.meet(load(box + t + taps.code[k]), set1(taps.code[k]));
@@ -73,8 +72,7 @@ __attribute__((noinline)) void compare_and_give(A* box, const Bits<A>* first, co
   const Taps<A> taps = all;  // what no store can change
   const int n_taps = kTaps > 0 ? kTaps : taps.n;
   for (int64_t t = 0; t < n; t += kLanes<A>) {
-    Best<Rule, A> best{set1(Rule::kOutside),
-                       first != nullptr ? load(first + t) : set1<Bits<A>>(0)};
+    Best<Rule, A> best{set1(Rule::kOutside), first != nullptr ? load(first + t) : set1<Bits<A>>(0)};
 #pragma GCC unroll 9
     for (int k = 0; k < n_taps; ++k) {
       best.meet(load(box + t + taps.code[k]), set1(taps.code[k]));
@@ -138,8 +136,8 @@ __attribute__((noinline)) void compare_along_rows(const ExtremeProblem& p, const
 /// split into the phases of height and depth; `carry` is memory for the best values so far.
 template <class Rule, class A>
 __attribute__((noinline)) void compare_rows(const ExtremeProblem& p, const Box& b, const A* value,
-                                            const Bits<A>* row_code, const Bits<A>* first,
-                                            A* carry, Bits<A>* code, int64_t n) {
+                                            const Bits<A>* row_code, const Bits<A>* first, A* carry,
+                                            Bits<A>* code, int64_t n) {
   const ExtremeAxis &d = p.axis[0], &h = p.axis[1];
   Meeting<A> m{value, row_code, {}, {}};
   m.first = first;
