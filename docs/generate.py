@@ -74,10 +74,14 @@ def operator_functions(operator: str) -> list[list[str]]:
     return list(groups.values())
 
 
-def gradients() -> dict[str, Any]:
-    """The functions of swath.grad and what they return, the functions first."""
-    names = sorted(swath.grad.__all__, key=lambda name: (name[0].isupper(), name))
-    return {f"grad.{name}": getattr(swath.grad, name) for name in names}
+def gradients() -> dict[str, dict[str, Any]]:
+    """What swath.grad offers, a chapter for each of its modules."""
+    chapters: dict[str, dict[str, Any]] = {}
+    for name in sorted(swath.grad.__all__):
+        thing = getattr(swath.grad, name)
+        module = thing.__module__.rpartition(".")[2].lstrip("_")
+        chapters.setdefault(f"grad_{module}", {})[f"grad.{name}"] = thing
+    return chapters
 
 
 def snake_case(name: str) -> str:
@@ -149,7 +153,7 @@ def api_pages() -> dict[Path, str]:
         for operator in swath.info.operators()
         if (groups := operator_functions(operator))
     }
-    chapters["gradients"] = gradients()
+    chapters |= gradients()
     chapters["tools"] = functions | tools(swath.info) | tools(swath.testing)
     pages = {
         DOCS / "api" / f"{chapter}.md": f"# {chapter}\n\n{GENERATED}\n\n"
