@@ -55,6 +55,9 @@ struct PoolAxis {
     for (int j = 0; j + 1 < n_steps; ++j) n += ring_rows(j);
     return n;
   }
+  /// A spread axis whose windows are made at once: each residue of the output modulo the spread
+  /// has its own taps on elements of x, and the zeros are never touched.
+  __attribute__((always_inline)) bool has_phases() const { return spread > 1 && n_steps == 1; }
   /// Elements of x before position i.
   __attribute__((always_inline)) int64_t stored(int64_t i) const {
     return spread == 1 ? i : (i + spread - 1) / spread;

@@ -42,7 +42,9 @@ struct Scratch {
     if (p.has_width) {
       row = carver.take<A>(p.rows_per_pass * n_row + kSlack<A>);
       if (w.spread > 1) stored = carver.take<A>(p.rows_per_pass * n_row + kSlack<A>);
-      if (w.n_steps > 1) steps = carver.take<A>(n_fold + kSlack<A>);
+      if (w.n_steps > 1 || w.has_phases()) {
+        steps = carver.take<A>(n_fold + p.rows_per_fold * w.spread + kSlack<A>);
+      }
     }
     output = carver.take<A>(n_fold / w.stride);
     if (p.divides_by_inside) counts = carver.take<A>(w.block * p.inner_block);

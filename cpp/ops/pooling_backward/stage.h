@@ -34,19 +34,6 @@ SWATH_ALWAYS_INLINE void write_run(const A* from, S* to, int64_t stride, int64_t
   for (; i < n; ++i) to[i * stride] = from_acc<S>(from[i]);
 }
 
-/// Lanes kOffset, kOffset + 2, ... of a and b together.
-template <int kOffset, class V, int... I>
-SWATH_ALWAYS_INLINE V unzip(V a, V b, std::integer_sequence<int, I...>) {
-  return shuffle(a, b, std::integer_sequence<int, (2 * I + kOffset)...>{});
-}
-/// Lanes of a and b in turn: the first (kHalf 0) or the second half of them.
-template <int kHalf, class V, int... I>
-SWATH_ALWAYS_INLINE V zip(V a, V b, std::integer_sequence<int, I...>) {
-  constexpr int kN = kLanes<Elem<V>>;
-  return shuffle(a, b,
-                 std::integer_sequence<int, (kHalf * kN / 2 + I / 2 + (I % 2 ? kN : 0))...>{});
-}
-
 /// Lanes [0, n) of p, n may be any number; `outside` in the others.
 template <class A, class S>
 SWATH_ALWAYS_INLINE Vec<A> load_or(const S* p, int64_t n, A outside) {
@@ -63,8 +50,8 @@ __attribute__((noinline)) void split_pairs(const S* x, int64_t n, A* even, A* od
   for (int64_t i = 0; i < n; i += 2 * kLane, even += kLane, odd += kLane) {
     const Vec<A> a = load_or(x + i, n - i, outside);
     const Vec<A> b = load_or(x + i + kLane, n - i - kLane, outside);
-    store(even, unzip<0>(a, b, LaneIndices<A>{}));
-    store(odd, unzip<1>(a, b, LaneIndices<A>{}));
+    store(even, unzip<0>(a, b));
+    store(odd, unzip<1>(a, b));
   }
 }
 
@@ -75,14 +62,14 @@ __attribute__((noinline)) void join_pairs(const A* even, const A* odd, S* dx, in
   int64_t i = 0;
   for (; i + 2 * kLane <= n; i += 2 * kLane, even += kLane, odd += kLane) {
     const Vec<A> a = load(even), b = load(odd);
-    store_as(dx + i, zip<0>(a, b, LaneIndices<A>{}));
-    store_as(dx + i + kLane, zip<1>(a, b, LaneIndices<A>{}));
+    store_as(dx + i, zip<0>(a, b));
+    store_as(dx + i + kLane, zip<1>(a, b));
   }
   if (i == n) return;
   const Vec<A> a = load(even), b = load(odd);
   const int rest = static_cast<int>(n - i);
-  store_as_n(dx + i, zip<0>(a, b, LaneIndices<A>{}), rest < kLane ? rest : kLane);
-  if (rest > kLane) store_as_n(dx + i + kLane, zip<1>(a, b, LaneIndices<A>{}), rest - kLane);
+  store_as_n(dx + i, zip<0>(a, b), rest < kLane ? rest : kLane);
+  if (rest > kLane) store_as_n(dx + i + kLane, zip<1>(a, b), rest - kLane);
 }
 
 /// One row of n_columns of x; column 0 has position `at` of the box, whose row starts at `to`.
