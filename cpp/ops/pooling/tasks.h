@@ -186,6 +186,8 @@ class Worker {
                                             int64_t depth_inside) const {
     const int64_t n_pass = p_.rows_per_pass < h.n ? p_.rows_per_pass : h.n;
     const A divisor = p_.divides_by_inside ? A{1} : static_cast<A>(p_.divisor);
+    // Before a spread there are fewer elements to divide.
+    const A early = p_.width.spread > 1 ? divisor : A{1}, late = p_.width.spread > 1 ? 1 : divisor;
     Column<Op, RowLoad> column(p_.height, scratch_.height, picture.x, picture.step, picture.load,
                                picture.shape);
     for (int64_t j = h.first; j < h.first + h.n; j += n_pass) {
@@ -200,7 +202,8 @@ class Worker {
       }
       for (int64_t q = 0; q < n_planes; ++q) {
         if (n_planes > 1) column.restart(picture.x + q * picture.plane_step);
-        column.make_outputs(j, n, width.inside() + q * n * width.in_pitch(), width.in_pitch(), 1);
+        column.make_outputs(j, n, width.inside() + q * n * width.in_pitch(), width.in_pitch(),
+                            early);
       }
       width.spread_rows(n_planes * n);
       const int64_t n_fold = p_.rows_per_fold < n && n_planes == 1 ? p_.rows_per_fold : n;
@@ -208,7 +211,7 @@ class Worker {
         const int64_t n_here = n - i < n_fold ? n - i : n_fold;
         const bool is_final = is_dense_output(width, n_planes, n_here);
         A* rows = is_final ? reinterpret_cast<A*>(to) : scratch_.output;
-        width.fold_rows(i, n_planes * n_here, rows, divisor);
+        width.fold_rows(i, n_planes * n_here, rows, late);
         if (!is_final) write_outputs(width, n_planes, j + i, n_here, to, depth_inside);
       }
     }

@@ -149,7 +149,8 @@ class Width {
       return;
     }
     for (int64_t phase = 0; phase < spread; ++phase) {
-      for (i = 0; phase + i * spread < n; ++i) to[phase + i * spread] = from[phase * phase_step + i];
+      for (i = 0; phase + i * spread < n; ++i)
+        to[phase + i * spread] = from[phase * phase_step + i];
     }
   }
 
