@@ -15,7 +15,7 @@ import swath
 import timing
 from peaks import Peaks
 from peers import Peer, Prepared, Unsupported
-from workload import Array, Workload, allowed_difference, make_arrays
+from workload import Array, Workload, allowed_difference, find_function, make_arrays
 
 CALL = "swath call"  # the function, beside "swath": the plan where there is one
 
@@ -105,8 +105,7 @@ def difference(prepared: Prepared, expected: Array, allowed: float) -> str | Non
 
 def kernel_of(workload: Workload, values: dict[str, Array]) -> str:
     kwargs: dict[str, Any] = {**values, **workload.kwargs}
-    x = kwargs.pop("x")
-    return str(swath.info.explain(getattr(swath, workload.function), x, **kwargs).kernel)
+    return str(swath.info.explain(find_function(workload.function), **kwargs).kernel)
 
 
 def check_once(workloads: Sequence[Workload], peers: Sequence[Peer], console: Console) -> list[Row]:

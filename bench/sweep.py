@@ -26,6 +26,7 @@ from workload import Array, numpy_dtype
 N_CALLS = 2000
 N_SHOWN = 20
 SECONDS_PER_CALL = 2e-3
+SECONDS_PER_SECOND_LOOK = 0.1  # an interruption takes longer than SECONDS_PER_CALL
 # below, the time is call overhead; above, the sweep takes too long
 FLOOR_RANGE = (20e-6, 600e-6)
 CLIFF = 0.1  # of the family's median share
@@ -198,7 +199,9 @@ def draw_call(rng: random.Random, ceilings: peaks.Peaks) -> Draw:
             return draw
 
 
-def measure_call(draw: Draw, ceilings: peaks.Peaks) -> Found:
+def measure_call(
+    draw: Draw, ceilings: peaks.Peaks, seconds_per_call: float = SECONDS_PER_CALL
+) -> Found:
     function = getattr(swath, draw.function)
     arrays = draw.arrays()
     kernel = str(swath.info.explain(function, *arrays, **draw.kwargs).kernel)
@@ -206,7 +209,7 @@ def measure_call(draw: Draw, ceilings: peaks.Peaks) -> Found:
     n_bytes = sum(a.nbytes for a in arrays) + result.nbytes
     per_flop = 2 if draw.dtype == "f64" else 1  # half the lanes
     floor = ceilings.floor(draw.flops(result.size) * per_flop, n_bytes)
-    seconds = timing.best_of(lambda: function(*arrays, **draw.kwargs), SECONDS_PER_CALL)
+    seconds = timing.best_of(lambda: function(*arrays, **draw.kwargs), seconds_per_call)
     return Found(draw, kernel, seconds, floor / seconds)
 
 
@@ -220,15 +223,28 @@ def run(console: Console) -> int:
         for _ in range(N_CALLS):
             found.append(measure_call(draw_call(rng, ceilings), ceilings))
             progress.advance(task)
+        found = [second_look(f, family_medians(found), ceilings) for f in found]
     return report(found, console)
 
 
-def report(found: list[Found], console: Console) -> int:
-    medians = {
+def second_look(found: Found, medians: dict[str, float], ceilings: peaks.Peaks) -> Found:
+    """What looks like a cliff may have been the machine at other work: it is measured again."""
+    if found.share >= 2 * CLIFF * medians[found.draw.family]:
+        return found
+    again = measure_call(found.draw, ceilings, SECONDS_PER_SECOND_LOOK)
+    return max(found, again, key=lambda f: f.share)
+
+
+def family_medians(found: list[Found]) -> dict[str, float]:
+    return {
         family: statistics.median(f.share for f in found if f.draw.family == family)
         for family in FAMILIES
         if any(f.draw.family == family for f in found)
     }
+
+
+def report(found: list[Found], console: Console) -> int:
+    medians = family_medians(found)
     families = Table("family", "calls", "median of floor", "lowest")
     for family, median in medians.items():
         shares = [f.share for f in found if f.draw.family == family]

@@ -6,6 +6,7 @@ import math
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,9 @@ Array = npt.NDArray[Any]
 Shape = tuple[int, ...]
 
 TESTS = Path(__file__).resolve().parents[1] / "tests"
-LAYOUTS = ("sliding_conv", "gated_conv", "partial_conv", "pooling")  # take both
+# take both layouts
+LAYOUTS = ("sliding_conv", "gated_conv", "partial_conv", "pooling", "pooling_backward")
+POSITIONAL = ("dy", "x", "weight", "bias")
 TINY_EXTENT, TINY_KERNEL = 12, 11  # spatial sizes of --small
 
 
@@ -53,6 +56,10 @@ class Workload:
         return self.arrays["x"][1]
 
     @property
+    def is_gradient(self) -> bool:
+        return self.function.startswith("grad.")
+
+    @property
     def is_channels_last(self) -> bool:
         return self.kwargs.get("layout") == "channels_last"
 
@@ -84,14 +91,20 @@ class Workload:
 
     def call(self, values: Mapping[str, Array]) -> Callable[[], Array]:
         """The function's call on these arrays, with nothing left to look up."""
-        function, kwargs = getattr(swath, self.function), dict(self.kwargs)
+        function, kwargs = find_function(self.function), dict(self.kwargs)
         if self.in_place:
             kwargs["out"] = values["x"]
-        positional = [values[name] for name in ("x", "weight", "bias") if name in values]
-        kwargs |= {k: v for k, v in values.items() if k not in ("x", "weight", "bias")}
-        if "mask" in values:
+        positional = [values[name] for name in POSITIONAL if name in values]
+        kwargs |= {k: v for k, v in values.items() if k not in POSITIONAL}
+        if self.is_gradient or "mask" in values:
             return lambda: function(*positional, **kwargs)[0]
         return lambda: function(*positional, **kwargs)
+
+
+def find_function(name: str) -> Callable[..., Any]:
+    """swath.conv2d, or swath.grad.conv2d for "grad.conv2d"."""
+    found: Callable[..., Any] = attrgetter(name)(swath)
+    return found
 
 
 def allowed_difference(workload: Workload, values: Mapping[str, Array], largest: float) -> float:
@@ -99,14 +112,15 @@ def allowed_difference(workload: Workload, values: Mapping[str, Array], largest:
 
     16-bit results are rounded once more, by half a unit of the `largest` one each.
     """
-    reach = float(np.abs(values["x"].astype(np.float64)).max())
+    summed = values["dy"] if workload.is_gradient else values["x"]
+    reach = float(np.abs(summed.astype(np.float64)).max())
     terms = math.prod(per_axis_window(workload)) if "window" in workload.kwargs else 1
     if "weight" in values:
         weight = np.abs(values["weight"].astype(np.float64))
         terms = math.prod(weight.shape[1:])
         # a transposed convolution sums over the first axis instead: bound both
         reach *= max(weight.sum(axis=tuple(range(1, weight.ndim))).max(), weight.sum(0).max())
-    elif workload.kwargs.get("op") == "sum":
+    elif workload.kwargs.get("op") == "sum" or workload.is_gradient:
         reach *= terms
     rounding = {"f16": 2.0**-10, "bf16": 2.0**-7}.get(workload.dtype, 0.0) * largest
     return 2 * reach * swath.testing.tolerance(numpy_dtype(workload.dtype), terms) + rounding
@@ -188,7 +202,7 @@ def from_case(op: str, case: Any, dtype: str, *, is_small: bool) -> Workload:
     }
     name = case.name if dtype == "f32" else f"{case.name}_{dtype}"
     flops = case.flops
-    if op == "pooling":
+    if "pool" in case.function:
         x = case.shapes["x"]
         flops = min(flops, 3 * (len(x) - 2) * math.prod(x))
     workload = Workload(name, op, case.function, arrays, dict(case.kwargs), flops, 0)
@@ -197,6 +211,8 @@ def from_case(op: str, case: Any, dtype: str, *, is_small: bool) -> Workload:
 
 def shrink(workload: Workload) -> Workload:
     """The same call at a size that runs in microseconds."""
+    if workload.is_gradient:
+        return workload
     arrays = {}
     for name, (shape, dtype) in workload.arrays.items():
         limit = TINY_KERNEL if name == "weight" else TINY_EXTENT
@@ -220,6 +236,10 @@ def sized(workload: Workload) -> Workload:
     return replace(workload, n_bytes=n_bytes)
 
 
+def channels_last(shape: Shape) -> Shape:
+    return (shape[0], *shape[2:], shape[1])
+
+
 def variants(workload: Workload) -> list[Workload]:
     """The workload, its channels-last twin where layouts differ, and the in-place call."""
     found = [workload]
@@ -228,7 +248,7 @@ def variants(workload: Workload) -> list[Workload]:
         last = {
             name: ((shape[0], *shape[2:], shape[1]), dtype)
             for name, (shape, dtype) in workload.arrays.items()
-            if name in ("x", "mask")
+            if name in ("dy", "x", "mask")
         }
         kwargs = {**workload.kwargs, "layout": "channels_last"}
         found.append(

@@ -22,6 +22,7 @@ PYBIND11_MODULE(_core, m, pybind11::mod_gil_not_used()) {
   bind_pooling(m);
   bind_gates(m);
   bind_channel_gate(m);
+  bind_pooling_backward(m);
   bind_space_to_depth(m);
   bind_plan(m);
 }

@@ -74,6 +74,16 @@ def operator_functions(operator: str) -> list[list[str]]:
     return list(groups.values())
 
 
+def gradients() -> dict[str, dict[str, Any]]:
+    """What swath.grad offers, a chapter for each of its modules."""
+    chapters: dict[str, dict[str, Any]] = {}
+    for name in sorted(swath.grad.__all__):
+        thing = getattr(swath.grad, name)
+        module = thing.__module__.rpartition(".")[2].lstrip("_")
+        chapters.setdefault(f"grad_{module}", {})[f"grad.{name}"] = thing
+    return chapters
+
+
 def snake_case(name: str) -> str:
     """ConvTranspose2d -> conv_transpose2d"""
     return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower()
@@ -143,6 +153,7 @@ def api_pages() -> dict[Path, str]:
         for operator in swath.info.operators()
         if (groups := operator_functions(operator))
     }
+    chapters |= gradients()
     chapters["tools"] = functions | tools(swath.info) | tools(swath.testing)
     pages = {
         DOCS / "api" / f"{chapter}.md": f"# {chapter}\n\n{GENERATED}\n\n"
@@ -161,7 +172,7 @@ def api_pages() -> dict[Path, str]:
 
 def anchor(name: str) -> str:
     """Where a function's heading is; plans have a function's name in lower case, so none."""
-    return "" if name[0].isupper() else "#" + name.replace(".", "")
+    return "" if name.rpartition(".")[2][0].isupper() else "#" + name.replace(".", "")
 
 
 def tools(module: ModuleType) -> dict[str, Any]:

@@ -40,7 +40,7 @@ def _conv(id_: str, error: str, arg: str, x: Any = None, w: Any = None, **kwargs
     return BadCall(id_, "conv2d", error, arg, call)
 
 
-def _other(id_: str, function: str, error: str, arg: str, *args: Any, **kwargs: Any) -> BadCall:
+def other(id_: str, function: str, error: str, arg: str, *args: Any, **kwargs: Any) -> BadCall:
     return BadCall(id_, function, error, arg, lambda: (args, kwargs))
 
 
@@ -229,7 +229,7 @@ PARAMS = [
     _conv("text_threads", "ParamError", "threads", threads="many"),
 ]
 OTHERS = [
-    _other(
+    other(
         "transposed_weight_channels",
         "conv_transpose2d",
         "ShapeError",
@@ -237,7 +237,7 @@ OTHERS = [
         ones(1, 8, 5, 5),
         ones(4, 8, 3, 3),
     ),
-    _other(
+    other(
         "transposed_output_padding",
         "conv_transpose2d",
         "ParamError",
@@ -247,7 +247,7 @@ OTHERS = [
         stride=2,
         output_padding=2,
     ),
-    _other(
+    other(
         "transposed_negative_output_padding",
         "conv_transpose2d",
         "ParamError",
@@ -257,7 +257,7 @@ OTHERS = [
         stride=2,
         output_padding=-1,
     ),
-    _other(
+    other(
         "transposed_groups",
         "conv_transpose2d",
         "ParamError",
@@ -266,7 +266,7 @@ OTHERS = [
         ones(8, 4, 3, 3),
         groups=3,
     ),
-    _other(
+    other(
         "transposed_nothing_left",
         "conv_transpose1d",
         "ShapeError",
@@ -275,7 +275,7 @@ OTHERS = [
         ones(2, 2, 3),
         padding=4,
     ),
-    _other(
+    other(
         "transposed_unknown_padding",
         "conv_transpose2d",
         "ParamError",
@@ -284,8 +284,8 @@ OTHERS = [
         ones(8, 4, 3, 3),
         padding="full",
     ),
-    _other("row_of_an_image", "conv1d", "ShapeError", "x", ones(1, 2, 8, 9), ones(4, 2, 3)),
-    _other(
+    other("row_of_an_image", "conv1d", "ShapeError", "x", ones(1, 2, 8, 9), ones(4, 2, 3)),
+    other(
         "row_flat_triple",
         "conv1d",
         "ParamError",
@@ -294,7 +294,7 @@ OTHERS = [
         ones(4, 2, 3),
         padding=(1, 2, 3),
     ),
-    _other(
+    other(
         "volume_weight_rank",
         "conv3d",
         "ShapeError",
@@ -302,14 +302,14 @@ OTHERS = [
         ones(1, 2, 5, 5, 5),
         ones(4, 2, 3, 3),
     ),
-    _other("window_zero", "max_pool2d", "ParamError", "window", ones(1, 2, 8, 8), 0),
-    _other("window_negative", "avg_pool2d", "ParamError", "window", ones(1, 2, 8, 8), (3, -3)),
-    _other("window_of_three", "avg_pool2d", "ParamError", "window", ones(1, 2, 8, 8), (3, 3, 3)),
-    _other("window_larger_than_image", "max_pool2d", "ShapeError", "x", ones(1, 2, 8, 8), 9),
-    _other(
+    other("window_zero", "max_pool2d", "ParamError", "window", ones(1, 2, 8, 8), 0),
+    other("window_negative", "avg_pool2d", "ParamError", "window", ones(1, 2, 8, 8), (3, -3)),
+    other("window_of_three", "avg_pool2d", "ParamError", "window", ones(1, 2, 8, 8), (3, 3, 3)),
+    other("window_larger_than_image", "max_pool2d", "ShapeError", "x", ones(1, 2, 8, 8), 9),
+    other(
         "window_in_padding", "max_pool2d", "ParamError", "padding", ones(1, 2, 8, 8), 2, padding=2
     ),
-    _other(
+    other(
         "window_in_padding_row",
         "max_pool1d",
         "ParamError",
@@ -319,23 +319,21 @@ OTHERS = [
         padding=(0, 4),
         stride=1,
     ),
-    _other("pool_stride_zero", "avg_pool1d", "ParamError", "stride", ones(1, 2, 8), 2, stride=0),
-    _other(
-        "pool_image_dtype", "max_pool2d", "DTypeError", "x", ones(1, 2, 8, 8, dtype=np.uint8), 2
-    ),
-    _other("pool_image_rank", "max_pool3d", "ShapeError", "x", ones(2, 8, 8), 2),
-    _other("reduce_axis", "sliding_reduce", "ParamError", "axis", ones(4, 9), 3, axis=2),
-    _other("reduce_op", "sliding_reduce", "ParamError", "op", ones(4, 9), 3, op="median"),
-    _other("reduce_window", "sliding_reduce", "ShapeError", "x", ones(4, 9), 10),
-    _other("reduce_window_zero", "sliding_reduce", "ParamError", "window", ones(4, 9), 0),
-    _other("reduce_scalar", "sliding_reduce", "ParamError", "axis", np.float32(1), 1),
-    _other("block_does_not_divide", "space_to_depth", "ShapeError", "x", ones(1, 2, 7, 8), 2),
-    _other("block_zero", "space_to_depth", "ParamError", "block", ones(1, 2, 8, 8), 0),
-    _other(
+    other("pool_stride_zero", "avg_pool1d", "ParamError", "stride", ones(1, 2, 8), 2, stride=0),
+    other("pool_image_dtype", "max_pool2d", "DTypeError", "x", ones(1, 2, 8, 8, dtype=np.uint8), 2),
+    other("pool_image_rank", "max_pool3d", "ShapeError", "x", ones(2, 8, 8), 2),
+    other("reduce_axis", "sliding_reduce", "ParamError", "axis", ones(4, 9), 3, axis=2),
+    other("reduce_op", "sliding_reduce", "ParamError", "op", ones(4, 9), 3, op="median"),
+    other("reduce_window", "sliding_reduce", "ShapeError", "x", ones(4, 9), 10),
+    other("reduce_window_zero", "sliding_reduce", "ParamError", "window", ones(4, 9), 0),
+    other("reduce_scalar", "sliding_reduce", "ParamError", "axis", np.float32(1), 1),
+    other("block_does_not_divide", "space_to_depth", "ShapeError", "x", ones(1, 2, 7, 8), 2),
+    other("block_zero", "space_to_depth", "ParamError", "block", ones(1, 2, 8, 8), 0),
+    other(
         "block_order", "space_to_depth", "ParamError", "order", ones(1, 2, 8, 8), 2, order="onnx"
     ),
-    _other("block_channels", "depth_to_space", "ShapeError", "x", ones(1, 6, 8, 8), 2),
-    _other("block_rank", "depth_to_space", "ShapeError", "x", ones(8, 8), 2),
+    other("block_channels", "depth_to_space", "ShapeError", "x", ones(1, 6, 8, 8), 2),
+    other("block_rank", "depth_to_space", "ShapeError", "x", ones(8, 8), 2),
 ]
 
 

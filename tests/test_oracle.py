@@ -136,7 +136,7 @@ def _torch_pools(case: Case) -> bool:
     keys = _TORCH_POOL - ({"dilation"} if "avg" in case.function else {"count_include_pad"})
     padding = np.asarray(case.kwargs.get("padding", 0))
     return (
-        case.function != "sliding_reduce"
+        "pool" in case.function
         and set(case.kwargs) <= keys
         and 0 not in case.x
         and padding.dtype.kind == "i"
@@ -145,13 +145,29 @@ def _torch_pools(case: Case) -> bool:
     )
 
 
-@pytest.mark.parametrize("case", [c for c in CASES["pooling"] if _torch_pools(c)], ids=str)
+TORCH_POOLS = [c for op in ("pooling", "pooling_backward") for c in CASES[op] if _torch_pools(c)]
+
+
+def _torch_pool(case: Case, x: Any) -> Any:
+    torch = require("torch")
+    keywords = {"kernel_size" if k == "window" else k: v for k, v in case.kwargs.items()}
+    return getattr(torch.nn.functional, case.forward.function)(x, **keywords)
+
+
+@pytest.mark.parametrize("case", [c for c in TORCH_POOLS if not c.is_gradient], ids=str)
 def test_pooling_oracle_agrees_with_torch(case: Case) -> None:
     torch = require("torch")
     arrays = case.inputs("f64")
-    keywords = {"kernel_size" if k == "window" else k: v for k, v in case.kwargs.items()}
-    function = getattr(torch.nn.functional, case.function)
-    _agree(function(torch.from_numpy(arrays["x"]), **keywords), case.oracle(arrays))
+    _agree(_torch_pool(case, torch.from_numpy(arrays["x"])), case.oracle(arrays))
+
+
+@pytest.mark.parametrize("case", [c for c in TORCH_POOLS if c.is_gradient], ids=str)
+def test_pooling_gradient_oracle_agrees_with_autograd(case: Case) -> None:
+    torch = require("torch")
+    arrays = case.inputs("f64")
+    x = torch.from_numpy(arrays["x"]).requires_grad_()
+    (dx,) = torch.autograd.grad(_torch_pool(case, x), x, torch.from_numpy(arrays["dy"]))
+    _agree(dx, case.oracle(arrays))
 
 
 @pytest.mark.parametrize(

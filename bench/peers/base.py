@@ -79,7 +79,7 @@ def geometry(workload: Workload) -> Geometry:
         if "weight" in workload.arrays
         else per_axis(workload.kwargs["window"], n)
     )
-    default_stride = kernel if workload.op == "pooling" else 1
+    default_stride = kernel if "pool" in workload.function else 1
     stride = per_axis(workload.kwargs.get("stride", default_stride), n)
     dilation = per_axis(workload.kwargs.get("dilation", 1), n)
     span = [d * (k - 1) for d, k in zip(dilation, kernel, strict=True)]

@@ -40,11 +40,10 @@ class TorchPlanar(Peer):
     def prepare(self, workload: Workload, values: Mapping[str, Array]) -> Prepared:
         reject(workload, "scale", "shift", "residual", "activation")
         tensors = {name: to_tensor(array) for name, array in values.items()}
-        x = tensors.pop("x")
-        if workload.is_channels_last and "mask" in tensors:
-            tensors["mask"] = tensors["mask"].movedim(-1, 1)
         if workload.is_channels_last:
-            x = x.movedim(-1, 1)
+            moved = {k: t.movedim(-1, 1) for k, t in tensors.items() if k in ("dy", "x", "mask")}
+            tensors |= moved
+        x = tensors.pop("x")
         if workload.in_place:
             x = x.clone()
         x, tensors = self.laid_out(x, tensors, workload.n_spatial)
@@ -87,6 +86,8 @@ class TorchPlanar(Peer):
         if workload.op == "space_to_depth":
             return [reorder(workload)]
         g = geometry(workload)
+        if workload.is_gradient and "pool" in workload.function:
+            return [pool_backward(workload, g, self.rank(workload), tensors["dy"], x)]
         if workload.op == "pooling":
             return [pool(workload, g, self.rank(workload))]
         weight, bias = tensors["weight"], tensors.get("bias")
@@ -254,6 +255,24 @@ def pool(workload: Workload, g: Geometry, rank: int) -> Callable[[Tensor], Tenso
         return lambda x: MAX_POOL[rank](x, g.kernel, g.stride, padding, g.dilation)
     include = workload.kwargs.get("count_include_pad", True)
     return lambda x: AVG_POOL[rank](x, g.kernel, g.stride, padding, False, include)
+
+
+def pool_backward(
+    workload: Workload, g: Geometry, rank: int, dy: Tensor, x: Tensor
+) -> Callable[[Tensor], Tensor]:
+    """The backward alone: it has the indices of the maxima, which the forward call has kept."""
+    if rank != 2 or workload.n_spatial != 2 or not g.is_symmetric:
+        raise Unsupported("padding or axes")
+    window, stride, dilation = list(g.kernel), list(g.stride), list(g.dilation)
+    padding = [before for before, _ in g.pads]
+    aten = torch.ops.aten
+    if workload.function.startswith("grad.max"):
+        _, indices = aten.max_pool2d_with_indices(x, window, stride, padding, dilation)
+        back = aten.max_pool2d_with_indices_backward
+        return lambda x: back(dy, x, window, stride, padding, dilation, False, indices)
+    include = workload.kwargs.get("count_include_pad", True)
+    back = aten.avg_pool2d_backward
+    return lambda x: back(dy, x, window, stride, padding, False, include, None)
 
 
 def reorder(workload: Workload) -> Callable[[Tensor], Tensor]:

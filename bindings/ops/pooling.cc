@@ -1,15 +1,10 @@
-#include <swath/ops/pooling.h>
+#include "ops/pooling.h"
 
-#include "arguments.h"
 #include "bindings.h"
 #include "call.h"
 #include "core/format.h"
 
 namespace swath::python {
-namespace {
-
-constexpr const char* kAvgNames[] = {"avg_pool1d", "avg_pool2d", "avg_pool3d"};
-constexpr const char* kMaxNames[] = {"max_pool1d", "max_pool2d", "max_pool3d"};
 
 PoolingParams read_pooling(int ndim, const char* op, py::handle window, py::handle stride,
                            py::handle padding, py::handle dilation, py::handle layout) {
@@ -23,6 +18,27 @@ PoolingParams read_pooling(int ndim, const char* op, py::handle window, py::hand
   p.layout = read_layout(layout, op);
   return p;
 }
+
+ReduceParams read_reduce(const char* op, const TensorDesc& x, py::handle window, py::handle axis,
+                         py::handle reduction, py::handle padding) {
+  static constexpr std::string_view kReductions[] = {"sum", "mean", "max", "min"};
+  ReduceParams p;
+  p.window = read_int(window, {op, "window"});
+  const int64_t at = read_int(axis, {op, "axis"});
+  if (at < -x.rank || at >= x.rank) {
+    refuse(ErrorCode::param, {op, "axis"},
+           format("axis is {}, x has {} axes (x.shape={})", at, x.rank, shape_text(x)));
+  }
+  p.axis = static_cast<int>(at < 0 ? at + x.rank : at);
+  p.op = static_cast<PoolOp>(read_choice(reduction, kReductions, {op, "op"}));
+  p.padding = read_padding(padding, 1, {op, "padding"});
+  return p;
+}
+
+namespace {
+
+constexpr const char* kAvgNames[] = {"avg_pool1d", "avg_pool2d", "avg_pool3d"};
+constexpr const char* kMaxNames[] = {"max_pool1d", "max_pool2d", "max_pool3d"};
 
 py::object avg_pool(int ndim, py::handle x, py::handle window, py::handle stride,
                     py::handle padding, py::handle dilation, py::handle count_include_pad,
@@ -53,22 +69,13 @@ py::object max_pool(int ndim, py::handle x, py::handle window, py::handle stride
 
 py::object sliding_reduce(py::handle x, py::handle window, py::handle axis, py::handle reduction,
                           py::handle padding, py::handle out, py::handle threads) {
-  static constexpr std::string_view kReductions[] = {"sum", "mean", "max", "min"};
   constexpr const char* op = "sliding_reduce";
   Call call(op);
   const TensorDesc& x_desc = call.input(0, x, "x");
-  const int64_t n_window = read_int(window, {op, "window"});
-  const int64_t at = read_int(axis, {op, "axis"});
-  if (at < -x_desc.rank || at >= x_desc.rank) {
-    refuse(ErrorCode::param, {op, "axis"},
-           format("axis is {}, x has {} axes (x.shape={})", at, x_desc.rank, shape_text(x_desc)));
-  }
-  const auto pool_op = static_cast<PoolOp>(read_choice(reduction, kReductions, {op, "op"}));
-  const Padding pad = read_padding(padding, 1, {op, "padding"});
+  const ReduceParams p = read_reduce(op, x_desc, window, axis, reduction, padding);
   const int n_threads = read_threads(threads, {op, "threads"});
   call.out(out);
-  const auto axis_index = static_cast<int>(at < 0 ? at + x_desc.rank : at);
-  return call.run(plan_sliding_reduce(x_desc, axis_index, n_window, pool_op, pad, call.options()),
+  return call.run(plan_sliding_reduce(x_desc, p.axis, p.window, p.op, p.padding, call.options()),
                   n_threads);
 }
 

@@ -45,6 +45,28 @@ SWATH_ALWAYS_INLINE Elem<V> reduce_max_nan(V v) {
   return reduce<kLanes<Elem<V>> / 2>(v, MaxNanOp{});
 }
 
+template <int kOffset, class V, int... I>
+SWATH_ALWAYS_INLINE V unzip_lanes(V a, V b, std::integer_sequence<int, I...>) {
+  return shuffle(a, b, std::integer_sequence<int, (2 * I + kOffset)...>{});
+}
+/// Lanes kOffset, kOffset + 2, ... of a and b together; kOffset 0 or 1.
+template <int kOffset, class V>
+SWATH_ALWAYS_INLINE V unzip(V a, V b) {
+  return unzip_lanes<kOffset>(a, b, LaneIndices<Elem<V>>{});
+}
+
+template <int kHalf, class V, int... I>
+SWATH_ALWAYS_INLINE V zip_lanes(V a, V b, std::integer_sequence<int, I...>) {
+  constexpr int kN = kLanes<Elem<V>>;
+  return shuffle(a, b,
+                 std::integer_sequence<int, (kHalf * kN / 2 + I / 2 + (I % 2 ? kN : 0))...>{});
+}
+/// Lanes of a and b in turn: the first (kHalf 0) or the second half of them.
+template <int kHalf, class V>
+SWATH_ALWAYS_INLINE V zip(V a, V b) {
+  return zip_lanes<kHalf>(a, b, LaneIndices<Elem<V>>{});
+}
+
 template <class T, int... I>
 SWATH_ALWAYS_INLINE Vec<T> load_stride2_lanes(const T* p, std::integer_sequence<int, I...>) {
   constexpr int kN = kLanes<T>;

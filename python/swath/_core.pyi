@@ -375,6 +375,47 @@ def channel_gate_backward(
     threads: object,
     /,
 ) -> Any: ...
+def avg_pool_backward(
+    ndim: int,
+    dy: Array,
+    x: Array,
+    window: object,
+    stride: object,
+    padding: object,
+    dilation: object,
+    count_include_pad: object,
+    layout: object,
+    threads: object,
+    /,
+) -> Array: ...
+def max_pool_backward(
+    ndim: int,
+    dy: Array,
+    x: Array,
+    window: object,
+    stride: object,
+    padding: object,
+    dilation: object,
+    layout: object,
+    threads: object,
+    /,
+) -> Array: ...
+def sliding_reduce_backward(
+    dy: Array,
+    x: Array,
+    window: object,
+    axis: object,
+    op: object,
+    padding: object,
+    threads: object,
+    /,
+) -> Array: ...
+def space_to_depth_backward(
+    dy: Array, x: Array, block: object, order: object, layout: object, threads: object, /
+) -> Array: ...
+def depth_to_space_backward(
+    dy: Array, x: Array, block: object, order: object, layout: object, threads: object, /
+) -> Array: ...
 def explain(
     fn: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]
 ) -> dict[str, Any]: ...

@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-from cases import conv_transpose, gated_conv, partial_conv, pooling, sliding_conv, space_to_depth
+from cases import (
+    conv_transpose,
+    gated_conv,
+    partial_conv,
+    pooling,
+    pooling_backward,
+    sliding_conv,
+    space_to_depth,
+)
 from cases.case import Case, Workload
 
 CASES: dict[str, list[Case]] = {
@@ -10,8 +18,9 @@ CASES: dict[str, list[Case]] = {
     "gated_conv": gated_conv.CASES,
     "partial_conv": partial_conv.CASES,
     "conv_transpose": conv_transpose.CASES,
-    "pooling": pooling.CASES,
-    "space_to_depth": space_to_depth.CASES,
+    "pooling": pooling.CASES + pooling_backward.SUMS,
+    "pooling_backward": pooling_backward.EXTREMES,
+    "space_to_depth": space_to_depth.CASES + pooling_backward.BLOCKS,
 }
 WORKLOADS: dict[str, list[Workload]] = {
     "sliding_conv": sliding_conv.WORKLOADS,
@@ -19,6 +28,7 @@ WORKLOADS: dict[str, list[Workload]] = {
     "partial_conv": partial_conv.WORKLOADS,
     "conv_transpose": conv_transpose.WORKLOADS,
     "pooling": pooling.WORKLOADS,
+    "pooling_backward": pooling_backward.WORKLOADS,
     "space_to_depth": space_to_depth.WORKLOADS,
 }
 ALL_CASES: list[Case] = [case for cases in CASES.values() for case in cases]

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 import oracle
+import oracle_gradients
 import oracle_masked
 import oracle_windows
 
@@ -25,8 +26,16 @@ ROWS_OF_OPERATOR = {
     "pooling": (
         *(f"{kind}_pool{d}d" for kind in ("avg", "max") for d in (1, 2, 3)),
         "sliding_reduce",
+        *(f"grad.avg_pool{d}d" for d in (1, 2, 3)),
+        "grad.sliding_reduce",
     ),
-    "space_to_depth": ("space_to_depth", "depth_to_space"),
+    "pooling_backward": tuple(f"grad.max_pool{d}d" for d in (1, 2, 3)),
+    "space_to_depth": (
+        "space_to_depth",
+        "depth_to_space",
+        "grad.space_to_depth",
+        "grad.depth_to_space",
+    ),
 }
 OPERATOR = {name: op for op, names in ROWS_OF_OPERATOR.items() for name in names}
 # Whose kernels serve an operator that has none of its own.
@@ -69,9 +78,11 @@ class Workload:
 class Case:
     """One call chosen for the reason that its id names.
 
-    `extras` names the optional arrays: bias, scale, shift, residual. `fill` is "normal" or
-    "constant"; a constant shows the drift of long sequential sums. `mask` is the dtype ("x": that
-    of x) and shape of a mask; under its holes x is NaN.
+    `extras` names the optional arrays: bias, scale, shift, residual. `fill` is "normal",
+    "constant" (shows the drift of long sequential sums), "few" (x of few values, so that maxima are
+    equal) or "peak" (a constant with one element that is both above and, for a minimum, below).
+    A function of swath.grad takes dy, of the shape that its forward gives, before x.
+    `mask` is the dtype ("x": that of x) and shape of a mask; under its holes x is NaN.
     """
 
     id: str
@@ -88,7 +99,18 @@ class Case:
 
     @property
     def op(self) -> str:
+        if self.function == "grad.sliding_reduce" and self.kwargs.get("op") in ("max", "min"):
+            return "pooling_backward"
         return OPERATOR[self.function]
+
+    @property
+    def is_gradient(self) -> bool:
+        return self.function.startswith("grad.")
+
+    @property
+    def forward(self) -> Case:
+        """The call that a gradient belongs to."""
+        return replace(self, function=self.function.removeprefix("grad."))
 
     @property
     def kernel_op(self) -> str:
@@ -121,7 +143,12 @@ class Case:
         def draw(shape: Shape, constant: float) -> Array:
             if dtype not in DTYPES:
                 return rng.integers(0, 2 if dtype == "b8" else 200, shape).astype(_NUMPY[dtype])
-            values = np.full(shape, constant) if self.fill == "constant" else rng.normal(size=shape)
+            if self.fill in ("constant", "peak"):
+                values = np.full(shape, constant)
+            elif self.fill == "few":
+                values = rng.integers(0, 3, shape).astype(np.float64)
+            else:
+                values = rng.normal(size=shape)
             return values.astype(numpy_dtype(dtype))
 
         arrays = {"x": draw(self.x, 0.7)}
@@ -135,6 +162,10 @@ class Case:
             oracle_masked.poison_holes(arrays["x"], arrays["mask"])
         if "residual" in self.extras:
             arrays["residual"] = draw(self._plain(arrays).value.shape, 0.9)
+        if self.is_gradient:
+            if self.fill == "peak":
+                arrays["x"][..., self.x[-1] // 2] = -9 if self.kwargs.get("op") == "min" else 9
+            arrays = {"dy": draw(self.forward.oracle(arrays).value.shape, 0.3), **arrays}
         return arrays
 
     def run(self, swath: Any, arrays: Mapping[str, Array], **more: Any) -> Any:
@@ -144,6 +175,9 @@ class Case:
         first = [arrays["x"], *([arrays["weight"]] if self.weight is not None else [])]
         if "bias" in arrays:
             first.append(arrays["bias"])
+        if self.is_gradient:
+            gradients = getattr(swath.grad, self.forward.function)
+            return gradients(named.pop("dy"), *first, **named, **keywords).dx
         y = getattr(swath, self.function)(*first, **named, **keywords)
         return y[0] if self.op == "partial_conv" and isinstance(y, tuple) else y
 
@@ -151,6 +185,8 @@ class Case:
         """The exact answer. float64 data is summed in long double."""
         wide = np.asarray(arrays["x"]).dtype == np.float64
         accumulate = np.longdouble if wide else np.float64
+        if self.is_gradient:
+            return self._gradient_oracle(arrays, accumulate)
         if self.op == "space_to_depth":
             value = getattr(oracle_windows, self.function)(arrays["x"], **self.kwargs)
             return oracle.Result(value, np.zeros(value.shape), 1)
@@ -171,6 +207,20 @@ class Case:
             "partial_conv": oracle_masked.partial_conv,
         }[self.op]
         return function(**arrays, **self.kwargs, accumulate=accumulate)
+
+    def _gradient_oracle(self, arrays: Mapping[str, Array], accumulate: Any) -> oracle.Result:
+        dy, x, name = arrays["dy"], arrays["x"], self.forward.function
+        if self.op == "space_to_depth":
+            inverse = {
+                "space_to_depth": oracle_windows.depth_to_space,
+                "depth_to_space": oracle_windows.space_to_depth,
+            }[name]
+            value = inverse(dy, **self.kwargs)
+            return oracle.Result(value, np.zeros(value.shape), 1)
+        more = {**self.kwargs, "accumulate": accumulate}
+        if name == "sliding_reduce":
+            return oracle_gradients.sliding_reduce(dy, x, **more)
+        return oracle_gradients.pool(dy, x, kind=name[:3], ndim=self.ndim, **more)
 
     def _plain(self, arrays: Mapping[str, Array]) -> oracle.Result:
         return replace(self, extras=()).oracle({k: arrays[k] for k in ("x", "weight")})

@@ -29,7 +29,13 @@ else:
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
-QUICK = ["test_matches_oracle.py", "test_determinism.py", "test_out.py", "test_bad_input.py"]
+QUICK = [
+    "test_matches_oracle.py",
+    "test_determinism.py",
+    "test_out.py",
+    "test_bad_input.py",
+    "test_grad_pooling.py",
+]
 BUILD_SECONDS, TEST_SECONDS = 900, 900
 
 

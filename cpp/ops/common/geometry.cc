@@ -52,6 +52,17 @@ void check_same_kind(const CallSite& site, const TensorDesc& x, const TensorDesc
   }
 }
 
+void check_gradient(const CallSite& site, const TensorDesc& dy, const TensorDesc& x,
+                    const std::array<int64_t, kMaxRank>& shape) {
+  check_same_kind(site, x, dy, "dy");
+  if (dy.rank == x.rank && std::equal(shape.begin(), shape.begin() + x.rank, dy.shape.begin())) {
+    return;
+  }
+  site.fail(ErrorCode::shape, "dy",
+            format("dy has shape {}, needed is {}, the shape of the forward's result (x.shape={})",
+                   shape_text(dy), shape_text(shape.data(), x.rank), shape_text(x)));
+}
+
 std::array<int64_t, 2> resolve_padding(const Padding& padding, int axis, int64_t n,
                                        const Window& w) {
   const int64_t reach = w.dilation * (w.kernel - 1);

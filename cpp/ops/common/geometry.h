@@ -34,6 +34,11 @@ void check_same_array(const CallSite& site, const TensorDesc& like, const Tensor
 void check_same_kind(const CallSite& site, const TensorDesc& x, const TensorDesc& other,
                      const char* arg, const char* x_arg = "x");
 
+/// Throws unless dy has x's dtype and device, and the `shape` (of x's rank) of the forward's
+/// result.
+void check_gradient(const CallSite& site, const TensorDesc& dy, const TensorDesc& x,
+                    const std::array<int64_t, kMaxRank>& shape);
+
 /// (before, after) of one axis of length n by the given rule; axis 0 is the first spatial axis.
 std::array<int64_t, 2> resolve_padding(const Padding& padding, int axis, int64_t n,
                                        const Window& w);

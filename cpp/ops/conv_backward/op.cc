@@ -13,16 +13,6 @@
 namespace swath {
 namespace {
 
-void check_dy(const CallSite& site, const TensorDesc& x, const TensorDesc& dy,
-              const std::array<int64_t, kMaxRank>& y_shape) {
-  check_same_kind(site, x, dy, "dy");
-  if (dy.rank == x.rank && std::equal(y_shape.begin(), y_shape.begin() + x.rank, dy.shape.begin()))
-    return;
-  site.fail(ErrorCode::shape, "dy",
-            format("dy has shape {}, needed is {} as y", shape_text(dy),
-                   shape_text(y_shape.data(), x.rank)));
-}
-
 /// The plan's outputs, one after the other.
 struct Outputs {
   PlanImpl& plan;
@@ -104,7 +94,7 @@ Plan plan_backward(const Operand& dy, const ConvArrays& arrays, const SlidingCon
                    const ConvGate* gate, const ConvNeeds& needs, const PlanOptions& options) {
   const TensorDesc &x = *arrays.x.desc, &weight = *arrays.weight.desc;
   const ConvCall whole = describe_conv(arrays, params, gate);
-  check_dy(whole.site, x, *dy.desc, whole.y_shape());
+  check_gradient(whole.site, *dy.desc, x, whole.y_shape());
   auto plan = std::make_shared<PlanImpl>();
   plan->wants_reasons = options.explain;
   plan->op = params.op;
@@ -195,7 +185,7 @@ Plan plan_partial_conv_backward(const TensorDesc& dy_desc, const TensorDesc& x,
   ConvCall call = describe_conv(arrays, params.conv);
   check_mask_options(call.site, params.conv);
   const MaskCall mask_call = describe_mask(call, mask, input_ref(kPartialGradMask), params);
-  check_dy(call.site, x, dy_desc, call.y_shape());
+  check_gradient(call.site, dy_desc, x, call.y_shape());
   const Operand dy{&dy_desc, input_ref(kPartialGradDy)};
   auto plan = std::make_shared<PlanImpl>();
   plan->wants_reasons = options.explain;
@@ -235,7 +225,7 @@ Plan plan_conv_transpose_backward(const TensorDesc& dy_desc, const TensorDesc& x
   const TransposedArrays arrays{
       {&x, input_ref(kGradX)}, {&weight, input_ref(kGradWeight)}, {bias, input_ref(kGradBias)}};
   const TransposedCall forward = describe_conv_transpose(arrays, params);
-  check_dy(forward.site, x, dy_desc, forward.y_shape);
+  check_gradient(forward.site, dy_desc, x, forward.y_shape);
   const Operand dy{&dy_desc, input_ref(kGradDy)};
   auto plan = std::make_shared<PlanImpl>();
   plan->wants_reasons = options.explain;

@@ -48,6 +48,18 @@ class Column {
   /// `divisor`.
   void make_outputs(int64_t first, int64_t n, A* to, int64_t to_step, A divisor) {
     if (axis_.by_groups) return make_groups(first, n, to, to_step, divisor);
+    if (axis_.spread == 1 || axis_.n_steps > 1) {
+      return make_every(1, first, n, to, to_step, divisor);
+    }
+    // Windows `spread` apart have the same taps on zeros.
+    for (int64_t i = 0; i < axis_.spread && i < n; ++i) {
+      make_every(axis_.spread, first + i, n - i, to + i * to_step, to_step, divisor);
+    }
+  }
+
+ private:
+  /// Of the n rows of outputs from `first` on, each one that is a multiple of `every` after it.
+  void make_every(int64_t every, int64_t first, int64_t n, A* to, int64_t to_step, A divisor) {
     const PoolStep& only = axis_.steps[0];
     int64_t i = 0;
     while (i < n) {
@@ -57,15 +69,15 @@ class Column {
         // All windows that end inside the array are one fold over many rows.
         const int64_t space =
             axis_.in - 1 - axis_.dilation * (only.size - 1) - (position - axis_.pad);
-        n_alike = space < 0 ? 1 : space / axis_.stride + 1;
-        if (n_alike > n - i) n_alike = n - i;
+        n_alike = space < 0 ? 1 : space / (axis_.stride * every) + 1;
+        const int64_t n_left = (n - i + every - 1) / every;
+        if (n_alike > n_left) n_alike = n_left;
       }
-      make(axis_.n_steps - 1, position, to + i * to_step, n_alike, to_step, divisor);
-      i += n_alike;
+      make(axis_.n_steps - 1, position, to + i * to_step, n_alike, every * to_step, divisor);
+      i += n_alike * every;
     }
   }
 
- private:
   __attribute__((noinline)) void make_groups(int64_t first, int64_t n, A* to, int64_t to_step,
                                              A divisor) const {
     for (int64_t i = 0; i < n; i += axis_.window, to += axis_.window * to_step) {
@@ -94,7 +106,7 @@ class Column {
     const A* prev[kMaxPoolPrev];
     terms.n_prev = step.n_prev;
     terms.n_rows = n_rows;
-    terms.raw_row_step = axis_.stride * raw_step_;
+    terms.raw_row_step = axis_.stride * raw_step_;  // of windows `spread` apart as well
     terms.row_step = row_step;
     terms.divisor = divisor;
     if (step.n_prev > 0) {
@@ -131,9 +143,22 @@ class Column {
       first += outside * d;
       n -= outside;
     }
+    if (axis_.spread > 1) return skip_zeros(first, n, terms);
     terms.raw_step = d * raw_step_;
     terms.n_raw = n > 0 ? n : 0;
     return n > 0 ? raw_ + first * raw_step_ : raw_;
+  }
+
+  /// Of n taps inside the array from position `first` on, those that meet an element of x.
+  __attribute__((noinline)) const T* skip_zeros(int64_t first, int64_t n,
+                                                Terms<T, A>& terms) const {
+    const int64_t d = axis_.dilation, spread = axis_.spread, period = axis_.spread_period;
+    int64_t skipped = 0;
+    while (skipped < n && skipped < period && (first + d * skipped) % spread != 0) ++skipped;
+    const bool has_any = skipped < n && skipped < period;
+    terms.raw_step = d * period / spread * raw_step_;
+    terms.n_raw = has_any ? (n - skipped - 1) / period + 1 : 0;
+    return has_any ? raw_ + (first + d * skipped) / spread * raw_step_ : raw_;
   }
 
   A* ring_row(int j, int64_t position) const {

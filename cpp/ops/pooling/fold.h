@@ -91,7 +91,8 @@ struct Terms {
   const A* prev[kMaxPoolPrev];
   int n_prev = 0;
   int64_t n_rows = 1, raw_row_step = 0, prev_row_step = 0, row_step = 0;
-  A divisor = 1;  // of sums
+  A divisor = 1;        // of sums
+  A exact_inverse = 0;  // set by fold
 };
 
 /// acc[u] = op(acc[u], vector u of each of n rows).
@@ -143,8 +144,23 @@ SWATH_ALWAYS_INLINE void fold_terms(const Terms<typename RawLoad::Element, A>& t
     fold_run<Op, kVectors>(prev, terms.prev[t] + prev_at, 0, 1, acc);
   }
   if (!Op::kIsSum || terms.divisor == 1) return;
+  if (terms.exact_inverse != 0) {
+#pragma GCC unroll 4
+    for (int u = 0; u < kVectors; ++u) acc[u] *= set1(terms.exact_inverse);
+    return;
+  }
 #pragma GCC unroll 4
   for (int u = 0; u < kVectors; ++u) acc[u] /= set1(terms.divisor);
+}
+
+/// 1 / divisor where products with it are the same as quotients, else 0: a division costs as much
+/// as the sum of a 3 x 3 window.
+template <class A>
+SWATH_ALWAYS_INLINE A exact_inverse_of(A divisor) {
+  for (A power = 1; power <= 65536; power *= 2) {
+    if (power == divisor) return 1 / divisor;
+  }
+  return 0;
 }
 
 /// to[j] = op over all rows of `source`, for j in [0, len). `to` may be a row that is read from its
@@ -155,7 +171,8 @@ __attribute__((noinline)) void fold(const Terms<typename RawLoad::Element, A>& s
   constexpr int kLane = kLanes<A>;
   constexpr int kVectors = std::is_same_v<RawLoad, StridedLoad<typename RawLoad::Element>> ? 1 : 4;
   const int n_tail = static_cast<int>(len % kLane);
-  const Terms<typename RawLoad::Element, A> terms = source;  // what no store can change
+  Terms<typename RawLoad::Element, A> terms = source;  // what no store can change
+  if (Op::kIsSum && terms.divisor != 1) terms.exact_inverse = exact_inverse_of(terms.divisor);
   int64_t raw_row = 0, prev_row = 0;
   for (int64_t row = 0; row < terms.n_rows; ++row, to += terms.row_step) {
     int64_t j = 0;

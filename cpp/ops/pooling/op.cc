@@ -4,14 +4,11 @@
 #include <algorithm>
 #include <cstdlib>
 #include <memory>
-#include <vector>
 
 #include "core/format.h"
 #include "core/operator.h"
 #include "ops/common/copy.h"
-#include "ops/common/geometry.h"
 #include "ops/pooling/compose.h"
-#include "ops/pooling/roles.h"
 
 namespace swath {
 namespace {
@@ -34,8 +31,8 @@ void check_no_empty_window(const CallSite& site, int axis, const PoolAxis& a) {
 
 int64_t divide_up(int64_t n, int64_t by) { return n <= 0 ? 0 : (n - 1) / by + 1; }
 
-/// Drops the taps at both ends that no output sees inside the array, so that neither time nor
-/// memory grows with a window or a padding far beyond it.
+}  // namespace
+
 void trim_window(PoolAxis& a) {
   const int64_t last_tap = a.dilation * (a.window - 1);
   const int64_t first_output = divide_up(a.pad - last_tap, a.stride);
@@ -51,10 +48,7 @@ void trim_window(PoolAxis& a) {
   a.pad -= begin * a.dilation;
 }
 
-struct Reduction {
-  PoolOp op;
-  bool count_include_pad;
-};
+namespace {
 
 /// Whether neither the last pooled axis nor another one has unit stride. The kernels would have to
 /// gather every value; reading a copy is faster, and one code path fewer for every dtype.
@@ -75,7 +69,7 @@ ArrayRef copy_densely(PlanImpl& plan, DType dtype, const ArrayRef& x, PoolAxes& 
   from.dtype = dtype;
   from.rank = static_cast<int>(order.size());
   for (int i = 0; i < from.rank; ++i) {
-    from.shape[i] = order[i]->in;
+    from.shape[i] = order[i]->stored(order[i]->in);
     from.strides[i] = order[i]->x_stride;
   }
   const TempCopy to = add_temp_copy(plan, from, x);
@@ -83,20 +77,25 @@ ArrayRef copy_densely(PlanImpl& plan, DType dtype, const ArrayRef& x, PoolAxes& 
   return to.ref;
 }
 
-/// Windows over the axes `pooled` (in the caller's order) of `axes`, which describe x and y.
-struct Windows {
-  PoolAxes axes;
-  std::vector<int> pooled;
-};
+}  // namespace
+
+void check_no_empty_windows(const CallSite& site, const Windows& windows) {
+  for (size_t i = 0; i < windows.pooled.size(); ++i) {
+    check_no_empty_window(site, static_cast<int>(i), windows.axes[windows.pooled[i]]);
+  }
+}
 
 void add_windows(PlanImpl& plan, const CallSite& site, const Operand& x, const Operand& y,
                  Windows windows, const Reduction& reduction) {
   auto& [axes, pooled] = windows;
   const DType dtype = x.desc->dtype;
   const int64_t bytes = item_bytes(dtype) * (x.desc->n_elements() + y.desc->n_elements());
-  double n_taps = 1;
-  for (int i : pooled) n_taps *= static_cast<double>(axes[i].window);
-  plan.flops += static_cast<int64_t>(n_taps * static_cast<double>(y.desc->n_elements()));
+  double n_taps = 1, n_added = static_cast<double>(y.desc->n_elements());
+  for (int i : pooled) {
+    n_taps *= static_cast<double>(axes[i].window);
+    n_added *= static_cast<double>(axes[i].window) / static_cast<double>(axes[i].spread);
+  }
+  plan.flops += static_cast<int64_t>(n_added);
 
   PoolingProblem problem;
   problem.op = reduction.op;
@@ -104,11 +103,7 @@ void add_windows(PlanImpl& plan, const CallSite& site, const Operand& x, const O
   problem.divides_by_inside = is_mean && !reduction.count_include_pad;
   if (is_mean) problem.divisor = n_taps;
   const bool may_be_empty = reduction.op == PoolOp::sum || (is_mean && reduction.count_include_pad);
-  if (!may_be_empty) {
-    for (size_t i = 0; i < pooled.size(); ++i) {
-      check_no_empty_window(site, static_cast<int>(i), axes[pooled[i]]);
-    }
-  }
+  if (!may_be_empty) check_no_empty_windows(site, windows);
   if (y.desc->n_elements() == 0) return;
   for (int i : pooled) trim_window(axes[i]);
   problem.x = x.ref;
@@ -126,6 +121,8 @@ void add_windows(PlanImpl& plan, const CallSite& site, const Operand& x, const O
   add_step(plan, table, dtype, std::make_shared<PoolingProblem>(problem),
            static_cast<double>(bytes) / kBytesPerSecond, site.op);
 }
+
+namespace {
 
 Plan make_plan(const CallSite& site, const TensorDesc& x, const TensorDesc& y, Windows windows,
                const Reduction& reduction, const PlanOptions& options) {
@@ -162,7 +159,8 @@ void set_output_strides(PoolAxes& axes, const TensorDesc& y) {
   for (int i = 0; i < y.rank; ++i) axes[i].y_stride = y.strides[i];
 }
 
-/// Windows over x by the parameters, and the shape that they give y.
+}  // namespace
+
 Windows pooling_windows(const CallSite& site, const TensorDesc& x, const PoolingParams& params,
                         std::array<int64_t, kMaxRank>& shape) {
   check_floating(site, x);
@@ -181,7 +179,21 @@ Windows pooling_windows(const CallSite& site, const TensorDesc& x, const Pooling
   return windows;
 }
 
-}  // namespace
+Windows reduce_windows(const CallSite& site, const TensorDesc& x, int axis, int64_t window,
+                       const Padding& padding, std::array<int64_t, kMaxRank>& shape) {
+  check_floating(site, x);
+  if (x.rank == 0) site.fail(ErrorCode::shape, "x", "x has no axes, needed is at least one");
+  if (axis < -x.rank || axis >= x.rank) {
+    site.fail(ErrorCode::param, "axis",
+              format("axis is {}, x has {} axes {}", axis, x.rank, shape_text(x)));
+  }
+  if (axis < 0) axis += x.rank;
+  check_window(site, 1, {window, 1, 1}, "window", {1, 1, 1}, {1, 1, 1}, padding);
+  Windows windows{plain_axes(x), {axis}};
+  shape = x.shape;
+  shape[axis] = set_window(site, windows.axes[axis], 0, {window, 1, 1}, padding);
+  return windows;
+}
 
 void add_pooling(PlanImpl& plan, const Operand& x, const Operand& y, const PoolingParams& params) {
   const CallSite site{params.name};
@@ -204,20 +216,11 @@ Plan plan_sliding_reduce(const TensorDesc& x, int axis, int64_t window, PoolOp o
                          const Padding& padding, const PlanOptions& options) {
   static const std::string name = "sliding_reduce";
   const CallSite site{name};
-  check_floating(site, x);
-  if (x.rank == 0) site.fail(ErrorCode::shape, "x", "x has no axes, needed is at least one");
-  if (axis < -x.rank || axis >= x.rank) {
-    site.fail(ErrorCode::param, "axis",
-              format("axis is {}, x has {} axes {}", axis, x.rank, shape_text(x)));
-  }
-  if (axis < 0) axis += x.rank;
-  check_window(site, 1, {window, 1, 1}, "window", {1, 1, 1}, {1, 1, 1}, padding);
-  PoolAxes axes = plain_axes(x);
-  std::array<int64_t, kMaxRank> shape = x.shape;
-  shape[axis] = set_window(site, axes[axis], 0, {window, 1, 1}, padding);
+  std::array<int64_t, kMaxRank> shape{};
+  Windows windows = reduce_windows(site, x, axis, window, padding, shape);
   const TensorDesc y = output_desc(site, x, shape.data(), x.rank, options.out);
-  set_output_strides(axes, y);
-  return make_plan(site, x, y, {std::move(axes), {axis}}, {op, true}, options);
+  set_output_strides(windows.axes, y);
+  return make_plan(site, x, y, std::move(windows), {op, true}, options);
 }
 
 }  // namespace swath

@@ -31,12 +31,17 @@ struct PoolStep {
 };
 
 /// One pooled axis; the default is an axis of one element that is left as it is.
+///
+/// With a spread, element i of x stands at i spread and zeros between: the adjoint of a stride. The
+/// axis then has stride 1, and only sums know it; `in` counts the zeros.
 struct PoolAxis {
   int64_t in = 1, out = 1;
   int64_t window = 1, stride = 1, dilation = 1, pad = 0;
   int64_t x_stride = 0, y_stride = 0;
-  int64_t block = 1;       // outputs of one task
-  bool by_groups = false;  // suffixes and prefixes of groups of rows (height only); one step
+  int64_t spread = 1;
+  int64_t spread_period = 1;  // taps from one that meets an element of x to the next
+  int64_t block = 1;          // outputs of one task
+  bool by_groups = false;     // suffixes and prefixes of groups of rows (height only); one step
   int32_t n_steps = 1;
   PoolStep steps[kMaxPoolSteps];
 
@@ -50,12 +55,19 @@ struct PoolAxis {
     for (int j = 0; j + 1 < n_steps; ++j) n += ring_rows(j);
     return n;
   }
+  /// A spread axis whose windows are made at once: each residue of the output modulo the spread
+  /// has its own taps on elements of x, and the zeros are never touched.
+  __attribute__((always_inline)) bool has_phases() const { return spread > 1 && n_steps == 1; }
+  /// Elements of x before position i.
+  __attribute__((always_inline)) int64_t stored(int64_t i) const {
+    return spread == 1 ? i : (i + spread - 1) / spread;
+  }
   /// Inputs that n outputs in a row span, padding included.
   __attribute__((always_inline)) int64_t reach(int64_t n) const {
     return (n - 1) * stride + dilation * (window - 1) + 1;
   }
   __attribute__((always_inline)) bool is_absent() const {
-    return in == 1 && out == 1 && window == 1 && pad == 0;
+    return in == 1 && out == 1 && window == 1 && pad == 0 && spread == 1;
   }
   __attribute__((always_inline)) int64_t n_blocks() const { return (out + block - 1) / block; }
   /// Elements inside the array, of the window of output p.

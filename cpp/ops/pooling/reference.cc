@@ -44,9 +44,15 @@ double window_value(const PoolingProblem& p, const T* x, int64_t d, int64_t h, i
   for (int64_t i = 0; i < depth.n; ++i) {
     for (int64_t j = 0; j < height.n; ++j) {
       for (int64_t k = 0; k < width.n; ++k) {
-        const int64_t at = (depth.first + i * p.depth.dilation) * p.depth.x_stride +
-                           (height.first + j * p.height.dilation) * p.height.x_stride +
-                           (width.first + k * p.width.dilation) * p.width.x_stride;
+        const int64_t z = depth.first + i * p.depth.dilation;
+        const int64_t y = height.first + j * p.height.dilation;
+        const int64_t v = width.first + k * p.width.dilation;
+        if (z % p.depth.spread != 0 || y % p.height.spread != 0 || v % p.width.spread != 0) {
+          continue;
+        }
+        const int64_t at = z / p.depth.spread * p.depth.x_stride +
+                           y / p.height.spread * p.height.x_stride +
+                           v / p.width.spread * p.width.x_stride;
         value = combine(p.op, value, static_cast<double>(x[at]));
       }
     }

@@ -18,7 +18,7 @@ constexpr int64_t kScratchBytes = 192 * 1024;
 constexpr int64_t kTaskElements = 16384;
 
 bool is_plain(const PoolAxis& a) {
-  return a.window == 1 && a.stride == 1 && a.pad == 0 && a.in == a.out;
+  return a.window == 1 && a.stride == 1 && a.pad == 0 && a.in == a.out && a.spread == 1;
 }
 
 bool has_smaller_stride(const PoolAxis& a, const PoolAxis& b) {
@@ -42,7 +42,7 @@ void merge_plain(PoolAxes& axes) {
 
 /// Whether the only window is the whole axis.
 bool is_whole(const PoolAxis& a) {
-  return a.out == 1 && a.pad == 0 && a.dilation == 1 && a.window == a.in;
+  return a.out == 1 && a.pad == 0 && a.dilation == 1 && a.window == a.in && a.spread == 1;
 }
 
 /// Pooling over whole neighbouring axes is pooling over one axis.
@@ -77,7 +77,7 @@ int64_t outputs_within(const PoolAxis& a, int64_t n, int64_t overlap_share) {
 }  // namespace
 
 void drop_unit_window(PoolAxis& a) {
-  if (a.window != 1 || a.pad != 0 || (a.out - 1) * a.stride >= a.in) return;
+  if (a.window != 1 || a.pad != 0 || (a.out - 1) * a.stride >= a.in || a.spread != 1) return;
   a.x_stride *= a.stride;
   a.in = a.out;
   a.stride = a.dilation = 1;

@@ -92,7 +92,7 @@ void plan_axis(PoolAxis& a, bool may_overlap) {
 bool fits_groups(const PoolAxis& a) {
   constexpr int64_t kShort = 8, kLong = 512;
   return a.stride == 1 && a.dilation == 1 && a.window >= kShort && a.window <= kLong &&
-         a.out >= a.window;
+         a.out >= a.window && a.spread == 1;
 }
 
 }  // namespace
@@ -106,6 +106,7 @@ void plan_steps(PoolingProblem& problem) {
   // sharing one window among the lanes costs a reduction tree per output.
   PoolAxis& w = problem.width;
   if (!problem.has_width || problem.n_inner != 1 || w.dilation != 1 || w.window < 4) return;
+  if (w.spread > 1) return;
   constexpr int64_t kVector = 16, kTree = 10;
   const int64_t loads = w.stride == 1 ? 1 : w.stride == 2 ? 3 : kVector;
   const int64_t by_outputs = (w.out + kVector - 1) / kVector * loads * w.window;

@@ -16,6 +16,7 @@ inline constexpr int64_t kSlack = 2 * kLanes<A>;
 template <class A>
 struct Scratch {
   A *row = nullptr, *steps = nullptr;      // of the width: one row, and its shorter windows
+  A* stored = nullptr;                     // rows without the zeros of a spread
   A *output = nullptr, *counts = nullptr;  // one row of outputs, and the elements in their windows
   A* slab = nullptr;                       // one picture made of the depth
   Rings<A> depth, height;
@@ -28,7 +29,10 @@ struct Scratch {
     const int64_t n_fold = (p.has_width ? p.rows_per_fold : p.rows_per_pass) * n_row;
     if (p.has_width) {
       row = carver.take<A>(p.rows_per_pass * n_row + kSlack<A>);
-      if (w.n_steps > 1) steps = carver.take<A>(n_fold + kSlack<A>);
+      if (w.spread > 1) stored = carver.take<A>(p.rows_per_pass * n_row + kSlack<A>);
+      if (w.n_steps > 1 || w.has_phases()) {
+        steps = carver.take<A>(n_fold + p.rows_per_fold * w.spread + kSlack<A>);
+      }
     }
     output = carver.take<A>(n_fold / w.stride);
     if (p.divides_by_inside) counts = carver.take<A>(w.block * p.inner_block);
@@ -66,17 +70,19 @@ int64_t clip_end(int64_t end, int64_t n, int64_t begin) {
 
 __attribute__((noinline)) WidthTile make_tile(const PoolAxis& axis, const Range& w,
                                               int64_t n_inner) {
-  WidthTile t{w.first, w.n, n_inner, w.first * axis.stride - axis.pad, 0, 0};
+  WidthTile t{w.first, w.n, n_inner, w.first * axis.stride - axis.pad, 0, 0, 0, 0};
   const int64_t end = t.start + axis.reach(w.n);
   t.begin = t.start < 0 ? 0 : t.start;
   if (t.begin > end) t.begin = end;
   t.end = clip_end(end, axis.in, t.begin);
+  t.first_stored = axis.stored(t.begin);
+  t.n_stored = axis.stored(t.end) - t.first_stored;
   return t;
 }
 
 __attribute__((noinline)) RowShape make_shape(const PoolingProblem& p, const WidthTile& tile) {
   RowShape shape;
-  const int64_t n_columns = tile.end - tile.begin;
+  const int64_t n_columns = tile.n_stored;
   shape.len = n_columns * tile.n_inner;
   const bool is_dense = p.n_inner == 1 || n_columns == 1 ||
                         (p.width.x_stride == tile.n_inner && p.x_inner_stride == 1);
@@ -120,9 +126,9 @@ class Worker {
     const WidthTile tile = make_tile(p_.width, w, c.n);
     const RowShape shape = make_shape(p_, tile);
     const Width<Op, A> width(p_, tile, p_.has_width ? p_.rows_per_pass : 0, scratch_.row,
-                             scratch_.steps);
+                             scratch_.stored, scratch_.steps);
     if (p_.divides_by_inside) count_inside(p_.width, tile, scratch_.counts);
-    x += tile.begin * p_.width.x_stride + c.first * p_.x_inner_stride +
+    x += tile.first_stored * p_.width.x_stride + c.first * p_.x_inner_stride +
          planes.first * p_.planes.x_stride;
     y += w.first * p_.width.y_stride + c.first * p_.y_inner_stride +
          planes.first * p_.planes.y_stride;
@@ -135,15 +141,16 @@ class Worker {
     const int64_t start = h.first * p_.height.stride - p_.height.pad;
     const int64_t begin = start < 0 ? 0 : start;
     const int64_t end = clip_end(start + p_.height.reach(h.n), p_.height.in, begin);
+    const int64_t first_stored = p_.height.stored(begin);
     RowShape slab = shape;
-    slab.n_sub = end - begin;
+    slab.n_sub = p_.height.stored(end) - first_stored;
     slab.sub_step = p_.height.x_stride;
-    Column<Op, Load> column(p_.depth, scratch_.depth, x + begin * p_.height.x_stride,
+    Column<Op, Load> column(p_.depth, scratch_.depth, x + first_stored * p_.height.x_stride,
                             p_.depth.x_stride, load_, slab);
     RowShape dense;
     dense.len = shape.n_segments * shape.len;
-    const Picture<UnitLoad<A>> picture{UnitLoad<A>{}, scratch_.slab - begin * dense.len, dense.len,
-                                       0, dense};
+    const Picture<UnitLoad<A>> picture{UnitLoad<A>{}, scratch_.slab - first_stored * dense.len,
+                                       dense.len, 0, dense};
     const Range d = block_range(block.depth, p_.depth.block, p_.depth.out);
     for (int64_t i = d.first; i < d.first + d.n; ++i) {
       column.make_outputs(i, 1, scratch_.slab, 0, 1);
@@ -167,6 +174,8 @@ class Worker {
                                             int64_t depth_inside) const {
     const int64_t n_pass = p_.rows_per_pass < h.n ? p_.rows_per_pass : h.n;
     const A divisor = p_.divides_by_inside ? A{1} : static_cast<A>(p_.divisor);
+    // Before a spread there are fewer elements to divide.
+    const A early = p_.width.spread > 1 ? divisor : A{1}, late = p_.width.spread > 1 ? 1 : divisor;
     Column<Op, RowLoad> column(p_.height, scratch_.height, picture.x, picture.step, picture.load,
                                picture.shape);
     for (int64_t j = h.first; j < h.first + h.n; j += n_pass) {
@@ -181,14 +190,16 @@ class Worker {
       }
       for (int64_t q = 0; q < n_planes; ++q) {
         if (n_planes > 1) column.restart(picture.x + q * picture.plane_step);
-        column.make_outputs(j, n, width.inside() + q * n * width.in_pitch(), width.in_pitch(), 1);
+        column.make_outputs(j, n, width.inside() + q * n * width.in_pitch(), width.in_pitch(),
+                            early);
       }
+      width.spread_rows(n_planes * n);
       const int64_t n_fold = p_.rows_per_fold < n && n_planes == 1 ? p_.rows_per_fold : n;
       for (int64_t i = 0; i < n; i += n_fold, to += n_fold * p_.height.y_stride) {
         const int64_t n_here = n - i < n_fold ? n - i : n_fold;
         const bool is_final = is_dense_output(width, n_planes, n_here);
         A* rows = is_final ? reinterpret_cast<A*>(to) : scratch_.output;
-        width.fold_rows(i, n_planes * n_here, rows, divisor);
+        width.fold_rows(i, n_planes * n_here, rows, late);
         if (!is_final) write_outputs(width, n_planes, j + i, n_here, to, depth_inside);
       }
     }

@@ -101,12 +101,9 @@ void check_block(const CallSite& site, const TensorDesc& x, const AxisMap& map,
   }
 }
 
-}  // namespace
-
-Plan plan_space_to_depth(const TensorDesc& x, const SpaceToDepthParams& params,
-                         const PlanOptions& options) {
-  const CallSite site{params.name};
-  const AxisMap map = map_axes(site, x, 2, params.layout, "x");
+/// Checks the call and returns the result's shape.
+std::array<int64_t, kMaxRank> result_shape(const CallSite& site, const TensorDesc& x,
+                                           const AxisMap& map, const SpaceToDepthParams& params) {
   check_block(site, x, map, params);
   const int64_t b = params.block;
   std::array<int64_t, kMaxRank> shape = x.shape;
@@ -115,6 +112,17 @@ Plan plan_space_to_depth(const TensorDesc& x, const SpaceToDepthParams& params,
   for (int at : {map.spatial[0], map.spatial[1]}) {
     shape[at] = params.inverse ? shape[at] * b : shape[at] / b;
   }
+  return shape;
+}
+
+}  // namespace
+
+Plan plan_space_to_depth(const TensorDesc& x, const SpaceToDepthParams& params,
+                         const PlanOptions& options) {
+  const CallSite site{params.name};
+  const AxisMap map = map_axes(site, x, 2, params.layout, "x");
+  const std::array<int64_t, kMaxRank> shape = result_shape(site, x, map, params);
+  const int64_t b = params.block;
   auto plan = std::make_shared<PlanImpl>();
   plan->wants_reasons = options.explain;
   const TensorDesc y = output_desc(site, x, shape.data(), x.rank, options.out);
@@ -144,6 +152,16 @@ Plan plan_space_to_depth(const TensorDesc& x, const SpaceToDepthParams& params,
            std::make_shared<SpaceToDepthProblem>(make_problem(std::move(axes))),
            static_cast<double>(plan->bytes) / kBytesPerSecond, site.op);
   return Plan(std::move(plan));
+}
+
+Plan plan_space_to_depth_backward(const TensorDesc& dy, const TensorDesc& x,
+                                  const SpaceToDepthParams& params, const PlanOptions& options) {
+  const CallSite site{params.name};
+  const AxisMap map = map_axes(site, x, 2, params.layout, "x");
+  check_gradient(site, dy, x, result_shape(site, x, map, params));
+  SpaceToDepthParams back = params;
+  back.inverse = !params.inverse;
+  return plan_space_to_depth(dy, back, options);
 }
 
 }  // namespace swath

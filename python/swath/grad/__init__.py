@@ -1,5 +1,6 @@
-"""Gradients: each function takes dy, then the inputs and keyword arguments of its forward."""
+"""Gradients: every function has one of the same name, for the output's gradient dy first."""
 
+from swath.grad._results import InputGradient
 from swath.grad.conv import (
     ConvGrads,
     ConvTransposeGrads,
@@ -17,10 +18,24 @@ from swath.grad.gates import (
     spatial_gate,
     spatial_softmax_gate,
 )
+from swath.grad.pooling import (
+    avg_pool1d,
+    avg_pool2d,
+    avg_pool3d,
+    max_pool1d,
+    max_pool2d,
+    max_pool3d,
+    sliding_reduce,
+)
+from swath.grad.space_to_depth import depth_to_space, space_to_depth
 
 __all__ = [
     "ConvGrads",
     "ConvTransposeGrads",
+    "InputGradient",
+    "avg_pool1d",
+    "avg_pool2d",
+    "avg_pool3d",
     "branch_select",
     "channel_gate",
     "conv1d",
@@ -29,7 +44,13 @@ __all__ = [
     "conv_transpose1d",
     "conv_transpose2d",
     "conv_transpose3d",
+    "depth_to_space",
     "gate_mul",
+    "max_pool1d",
+    "max_pool2d",
+    "max_pool3d",
+    "sliding_reduce",
+    "space_to_depth",
     "spatial_gate",
     "spatial_softmax_gate",
 ]

@@ -29,4 +29,16 @@ SWATH_API Plan plan_pooling(const TensorDesc& x, const PoolingParams& params,
 SWATH_API Plan plan_sliding_reduce(const TensorDesc& x, int axis, int64_t window, PoolOp op,
                                    const Padding& padding, const PlanOptions& options = {});
 
+/// The gradient dx of plan_pooling(x) with the same parameters, from the gradient dy of its output:
+/// slots 0 dy and 1 x in, slot 0 dx out. A mean or sum reads only dy; a maximum or minimum gives
+/// dy to the first element of the window (in row-major order) that has the value, or to the last
+/// NaN.
+SWATH_API Plan plan_pooling_backward(const TensorDesc& dy, const TensorDesc& x,
+                                     const PoolingParams& params, const PlanOptions& options = {});
+
+/// The same for plan_sliding_reduce.
+SWATH_API Plan plan_sliding_reduce_backward(const TensorDesc& dy, const TensorDesc& x, int axis,
+                                            int64_t window, PoolOp op, const Padding& padding,
+                                            const PlanOptions& options = {});
+
 }  // namespace swath

@@ -22,4 +22,10 @@ struct SpaceToDepthParams {
 SWATH_API Plan plan_space_to_depth(const TensorDesc& x, const SpaceToDepthParams& params,
                                    const PlanOptions& options = {});
 
+/// The gradient dx of plan_space_to_depth(x) with the same parameters, which is the inverse
+/// rearrangement of dy. Slots 0 dy and 1 x in (x is not read), slot 0 dx out.
+SWATH_API Plan plan_space_to_depth_backward(const TensorDesc& dy, const TensorDesc& x,
+                                            const SpaceToDepthParams& params,
+                                            const PlanOptions& options = {});
+
 }  // namespace swath
