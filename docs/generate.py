@@ -143,6 +143,11 @@ def api_pages() -> dict[Path, str]:
         for operator in swath.info.operators()
         if (groups := operator_functions(operator))
     }
+    chapters["grad"] = {
+        f"grad.{name}": getattr(swath.grad, name)
+        for name in swath.grad.__all__
+        if inspect.isfunction(getattr(swath.grad, name))
+    }
     chapters["tools"] = functions | tools(swath.info) | tools(swath.testing)
     pages = {
         DOCS / "api" / f"{chapter}.md": f"# {chapter}\n\n{GENERATED}\n\n"

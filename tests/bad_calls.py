@@ -2,31 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-F32 = np.float32
-
-
-@dataclass(frozen=True)
-class BadCall:
-    """`call` builds (args, kwargs); the error is of class `error` and names `arg`."""
-
-    id: str
-    function: str
-    error: str
-    arg: str
-    call: Callable[[], tuple[tuple[Any, ...], dict[str, Any]]]
-
-    def __str__(self) -> str:
-        return self.id
-
-
-def ones(*shape: int, dtype: Any = F32) -> Any:
-    return np.ones(shape, dtype)
+from bad_call import F32, BadCall, ones
+from bad_call import wrong as _other
+from bad_calls_gates import GATES
 
 
 def _conv(id_: str, error: str, arg: str, x: Any = None, w: Any = None, **kwargs: Any) -> BadCall:
@@ -38,10 +20,6 @@ def _conv(id_: str, error: str, arg: str, x: Any = None, w: Any = None, **kwargs
         return (first, second), kwargs
 
     return BadCall(id_, "conv2d", error, arg, call)
-
-
-def _other(id_: str, function: str, error: str, arg: str, *args: Any, **kwargs: Any) -> BadCall:
-    return BadCall(id_, function, error, arg, lambda: (args, kwargs))
 
 
 _read_only = ones(2, 4, 7, 7)
@@ -338,4 +316,4 @@ OTHERS = [
     _other("block_rank", "depth_to_space", "ShapeError", "x", ones(8, 8), 2),
 ]
 
-BAD_CALLS: list[BadCall] = SHAPES + DTYPES + PARAMS + OTHERS
+BAD_CALLS: list[BadCall] = GATES + SHAPES + DTYPES + PARAMS + OTHERS

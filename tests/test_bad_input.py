@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
+from functools import reduce
 from typing import Any
 
 import numpy as np
 import pytest
 
 import swath
-from bad_calls import BAD_CALLS, BadCall, ones
+from bad_call import BadCall, ones
+from bad_calls import BAD_CALLS
 from support import IS_SANITIZED, require
 
 BUILTIN = {
@@ -34,11 +36,16 @@ def test_error_classes_are_also_builtin_ones(name: str, base: type[Exception]) -
     assert issubclass(getattr(swath, name), swath.Error)
 
 
+def _function(bad: BadCall) -> Any:
+    """By its name, which may have dots."""
+    return reduce(getattr, bad.function.split("."), swath)
+
+
 @pytest.mark.parametrize("bad", BAD_CALLS, ids=str)
 def test_bad_call_raises_its_class(bad: BadCall) -> None:
     args, kwargs = bad.call()
     with pytest.raises(getattr(swath, bad.error)) as caught:
-        getattr(swath, bad.function)(*args, **kwargs)
+        _function(bad)(*args, **kwargs)
     text = str(caught.value)
     assert text.startswith(f"{bad.function}: "), text
     assert re.search(rf"\b{bad.arg}\b", text), text
@@ -46,7 +53,12 @@ def test_bad_call_raises_its_class(bad: BadCall) -> None:
     assert caught.value.arg == bad.arg
 
 
-@pytest.mark.parametrize("bad", [b for b in BAD_CALLS if "out" not in b.call()[1]], ids=str)
+WITHOUT_OUT = [
+    b for b in BAD_CALLS if "out" not in b.call()[1] and not b.function.startswith("grad.")
+]
+
+
+@pytest.mark.parametrize("bad", WITHOUT_OUT, ids=str)
 def test_out_is_untouched_after_an_error(bad: BadCall) -> None:
     args, kwargs = bad.call()
     out = np.full((2, 4, 7, 7), 77, np.float32)

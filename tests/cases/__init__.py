@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cases import conv_transpose, pooling, sliding_conv, space_to_depth
+from cases import conv_transpose, gates, pooling, sliding_conv, space_to_depth
 from cases.case import Case, Workload
 
 CASES: dict[str, list[Case]] = {
@@ -10,11 +10,18 @@ CASES: dict[str, list[Case]] = {
     "conv_transpose": conv_transpose.CASES,
     "pooling": pooling.CASES,
     "space_to_depth": space_to_depth.CASES,
+    "gate_mul": gates.GATE_CASES,
+    "spatial_gate": gates.SPATIAL_CASES,
+    "channel_stats": gates.STATS_CASES,
+    "channel_gate": gates.CHANNEL_CASES,
 }
 WORKLOADS: dict[str, list[Workload]] = {
     "sliding_conv": sliding_conv.WORKLOADS,
     "conv_transpose": conv_transpose.WORKLOADS,
     "pooling": pooling.WORKLOADS,
     "space_to_depth": space_to_depth.WORKLOADS,
+    "gate_mul": gates.GATE_WORKLOADS,
+    "spatial_gate": gates.SPATIAL_WORKLOADS,
+    "channel_gate": gates.CHANNEL_WORKLOADS,
 }
 ALL_CASES: list[Case] = [case for cases in CASES.values() for case in cases]

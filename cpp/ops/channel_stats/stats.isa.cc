@@ -64,12 +64,10 @@ class Rows {
       WalkPosition<kStatsArrays> row(p_.rows, is_one_row ? 0 : begin);
       for (int64_t k = 0; k < n_rows; ++k, row.advance()) {
         const int64_t first = is_one_row ? begin : 0, n = is_one_row ? end - begin : p_.run.n;
-        const int64_t x = task.sample * p_.batch.stride[kStatsX] +
-                          i * p_.channels.stride[kStatsX] + row.at[kStatsX] +
-                          first * p_.run.stride[kStatsX];
-        const int64_t c = task.sample * p_.batch.stride[kStatsC] +
-                          i * p_.channels.stride[kStatsC] + row.at[kStatsC] +
-                          first * p_.run.stride[kStatsC];
+        const int64_t x = task.sample * p_.batch.stride[kStatsX] + i * p_.channels.stride[kStatsX] +
+                          row.at[kStatsX] + first * p_.run.stride[kStatsX];
+        const int64_t c = task.sample * p_.batch.stride[kStatsC] + i * p_.channels.stride[kStatsC] +
+                          row.at[kStatsC] + first * p_.run.stride[kStatsC];
         add_row(r, x, c, n);
       }
       finish(r, task, i);
@@ -95,8 +93,7 @@ class Rows {
         gather_row(x, x_stride, raw_x_, n);
         x = raw_x_;
       }
-      const A sum =
-          sum_lanes<A>(n, [&](int64_t i, int m) { return load_part<A>(x + i, m); });
+      const A sum = sum_lanes<A>(n, [&](int64_t i, int m) { return load_part<A>(x + i, m); });
       if (p_.has_moments) {
         const A mean = sum / static_cast<A>(n);
         const Vec<A> centre = set1(mean);
@@ -115,9 +112,8 @@ class Rows {
         gather_row(c, c_stride, raw_c_, n);
         c = raw_c_;
       }
-      r.product.add(sum_lanes<A>(n, [&](int64_t i, int m) {
-        return load_part<A>(c + i, m) * load_part<A>(x + i, m);
-      }));
+      r.product.add(sum_lanes<A>(
+          n, [&](int64_t i, int m) { return load_part<A>(c + i, m) * load_part<A>(x + i, m); }));
     }
   }
 
@@ -226,9 +222,9 @@ void run_by_lanes(const StatsProblem& p, const Buffers& b, const Task& task) {
   using A = typename AccOf<S>::type;
   constexpr int kLane = kLanes<A>, kMany = 4;
   const S* x = static_cast<const S*>(b.read(p.x)) + task.sample * p.batch.stride[kStatsX];
-  const S* c = p.has_product ? static_cast<const S*>(b.read(p.c)) +
-                                   task.sample * p.batch.stride[kStatsC]
-                             : nullptr;
+  const S* c = p.has_product
+                   ? static_cast<const S*>(b.read(p.c)) + task.sample * p.batch.stride[kStatsC]
+                   : nullptr;
   A* to = static_cast<A*>(b.write(p.sums));
   const int64_t end = task.first + task.n;
   int64_t i = task.first;
@@ -281,10 +277,10 @@ using f64 = double;
 
 }  // namespace
 
-#define SWATH_KERNEL(variant, dtype, min_cluster)           \
-  extern const KernelFns channel_stats_##variant##_##dtype; \
-  const KernelFns channel_stats_##variant##_##dtype{        \
-      reject_##variant, no_bytes, no_pack, scratch_bytes<dtype>, n_tasks, run<dtype>};
+#define SWATH_KERNEL(variant, dtype, min_cluster)                                            \
+  extern const KernelFns channel_stats_##variant##_##dtype;                                  \
+  const KernelFns channel_stats_##variant##_##dtype{reject_##variant,     no_bytes, no_pack, \
+                                                    scratch_bytes<dtype>, n_tasks,  run<dtype>};
 #include "ops/channel_stats/kernels.def"
 #undef SWATH_KERNEL
 

@@ -196,10 +196,10 @@ void run(const void* problem, const Buffers& buffers, const void*, void* scratch
 
 }  // namespace
 
-#define SWATH_GATE(variant, is_splat, name, S)        \
-  extern const KernelFns gate_mul_##variant##_##name; \
-  const KernelFns gate_mul_##variant##_##name{        \
-      reject<is_splat>, no_bytes, no_pack, scratch_bytes<S>, n_tasks, run<is_splat, S>};
+#define SWATH_GATE(variant, is_splat, name, S)                                     \
+  extern const KernelFns gate_mul_##variant##_##name;                              \
+  const KernelFns gate_mul_##variant##_##name{reject<is_splat>, no_bytes, no_pack, \
+                                              scratch_bytes<S>, n_tasks,  run<is_splat, S>};
 #define SWATH_GATE_DTYPES(variant, is_splat) \
   SWATH_GATE(variant, is_splat, f32, float)  \
   SWATH_GATE(variant, is_splat, f64, double) \

@@ -148,8 +148,15 @@ class Worker {
       const S* c = c_ == nullptr ? nullptr : c_ + at[kGateC] + j * run.stride[kGateC];
       S* y = y_ + at[kGateY] + j * run.stride[kGateY];
       if (stages_c) gather_row(c, run.stride[kGateC], raw_c_, m);
-      Row<S, S> row{a, p_.n_terms, p_.a_term_stride, gates_ + gate + (kIsSplat ? 0 : j),
-                    gate_pitch(p_), nullptr, nullptr, nullptr, stages_c ? raw_c_ : c,
+      Row<S, S> row{a,
+                    p_.n_terms,
+                    p_.a_term_stride,
+                    gates_ + gate + (kIsSplat ? 0 : j),
+                    gate_pitch(p_),
+                    nullptr,
+                    nullptr,
+                    nullptr,
+                    stages_c ? raw_c_ : c,
                     stages_y ? raw_y_ : y};
       const A* extra = row.g + p_.n_terms * row.g_step;
       if (p_.has_offset) row.offset = extra;
@@ -207,14 +214,14 @@ void run(const void* problem, const Buffers& buffers, const void*, void* scratch
 
 }  // namespace
 
-#define SWATH_GATE(variant, is_splat, name, S)         \
-  extern const KernelFns gate_mul_##variant##_##name;  \
-  const KernelFns gate_mul_##variant##_##name{         \
-      reject<is_splat>, no_bytes, no_pack, scratch_bytes<S>, n_tasks, run<is_splat, S>};
-#define SWATH_GATE_DTYPES(variant, is_splat)  \
-  SWATH_GATE(variant, is_splat, f32, float)   \
-  SWATH_GATE(variant, is_splat, f64, double)  \
-  SWATH_GATE(variant, is_splat, f16, f16)     \
+#define SWATH_GATE(variant, is_splat, name, S)                                     \
+  extern const KernelFns gate_mul_##variant##_##name;                              \
+  const KernelFns gate_mul_##variant##_##name{reject<is_splat>, no_bytes, no_pack, \
+                                              scratch_bytes<S>, n_tasks,  run<is_splat, S>};
+#define SWATH_GATE_DTYPES(variant, is_splat) \
+  SWATH_GATE(variant, is_splat, f32, float)  \
+  SWATH_GATE(variant, is_splat, f64, double) \
+  SWATH_GATE(variant, is_splat, f16, f16)    \
   SWATH_GATE(variant, is_splat, bf16, bf16)
 SWATH_GATE_DTYPES(lanes, false)
 SWATH_GATE_DTYPES(splat, true)

@@ -79,12 +79,10 @@ SWATH_ALWAYS_INLINE void add_param_sums(const GateFunction& g, const A* b, const
   };
   sums[0] += sum_of([](const AsymGauss<A>& t) { return t.e; });
   sums[1] -= sum_of([](const AsymGauss<A>& t) { return t.by_b(); });
-  sums[2] += sum_of([](const AsymGauss<A>& t) {
-    return select(t.is_left, t.by_rate(), zero<A>());
-  });
-  sums[3] += sum_of([](const AsymGauss<A>& t) {
-    return select(t.is_left, zero<A>(), t.by_rate());
-  });
+  sums[2] +=
+      sum_of([](const AsymGauss<A>& t) { return select(t.is_left, t.by_rate(), zero<A>()); });
+  sums[3] +=
+      sum_of([](const AsymGauss<A>& t) { return select(t.is_left, zero<A>(), t.by_rate()); });
 }
 
 }  // namespace

@@ -1,4 +1,4 @@
-"""Gradients: for every function one of the same name, which takes dy and the forward's arguments."""
+"""Gradients: each function takes dy, then the inputs and keyword arguments of its forward."""
 
 from swath.grad.gates import (
     branch_select,
