@@ -48,8 +48,17 @@ class Workload:
     in_place: bool = False
 
     @property
+    def main(self) -> str:
+        """The array that the call is about: its first."""
+        return next(iter(self.arrays))
+
+    @property
+    def is_gate(self) -> bool:
+        return self.op.endswith("_gate") or self.op == "gate_mul"
+
+    @property
     def dtype(self) -> str:
-        return self.arrays["x"][1]
+        return self.arrays[self.main][1]
 
     @property
     def is_channels_last(self) -> bool:
@@ -59,7 +68,7 @@ class Workload:
     def n_spatial(self) -> int:
         if "weight" in self.arrays:
             return len(self.arrays["weight"][0]) - 2
-        return len(self.arrays["x"][0]) - 2
+        return len(self.arrays[self.main][0]) - 2
 
     @property
     def float32_flops(self) -> int:
@@ -83,9 +92,19 @@ class Workload:
         function, kwargs = getattr(swath, self.function), dict(self.kwargs)
         if self.in_place:
             kwargs["out"] = values["x"]
-        positional = [values[name] for name in ("x", "weight", "bias") if name in values]
-        kwargs |= {k: v for k, v in values.items() if k not in ("x", "weight", "bias")}
+        positional, named = arguments(values)
+        kwargs |= named
         return lambda: function(*positional, **kwargs)
+
+
+def arguments(values: Mapping[str, Array]) -> tuple[list[Array], dict[str, Any]]:
+    """Positional and named arguments; w0, w1, ... are one tuple, `weights`."""
+    gates = {k: v for k, v in values.items() if k[0] == "w" and k[1:].isdigit()}
+    first = ("x", "weight", "bias")
+    named: dict[str, Any] = {k: v for k, v in values.items() if k not in (*first, *gates)}
+    if gates:
+        named["weights"] = tuple(gates.values())
+    return [values[name] for name in first if name in values], named
 
 
 def allowed_difference(workload: Workload, values: Mapping[str, Array], largest: float) -> float:
@@ -93,8 +112,10 @@ def allowed_difference(workload: Workload, values: Mapping[str, Array], largest:
 
     16-bit results are rounded once more, by half a unit of the `largest` one each.
     """
-    reach = float(np.abs(values["x"].astype(np.float64)).max())
+    reach = float(np.abs(values[workload.main].astype(np.float64)).max())
     terms = math.prod(per_axis_window(workload)) if "window" in workload.kwargs else 1
+    if "w0" in values:  # a gate's error grows with the sum behind it
+        terms = math.prod(values["w0"].shape[1:])
     if "weight" in values:
         weight = np.abs(values["weight"].astype(np.float64))
         terms = math.prod(weight.shape[1:])
@@ -199,7 +220,7 @@ def sized(workload: Workload) -> Workload:
 def variants(workload: Workload) -> list[Workload]:
     """The workload, its channels-last twin where layouts differ, and the in-place call."""
     found = [workload]
-    x = workload.shape("x")
+    x = workload.shape(workload.main)
     if workload.op in ("sliding_conv", "pooling") and len(x) == 4 and x[1] > 1:
         x_last = ((x[0], *x[2:], x[1]), workload.dtype)
         kwargs = {**workload.kwargs, "layout": "channels_last"}

@@ -75,7 +75,7 @@ void cut(GateProblem& p) {
   }
   p.run_block = std::min(p.run.n, std::max<int64_t>(64, p.is_backward ? kGates / 2 : most_gates));
   p.repeat_block =
-      p.is_backward ? n_repeats : std::clamp<int64_t>(2 * kElements / p.run_block, 1, n_repeats);
+      p.is_backward ? n_repeats : std::clamp<int64_t>(8 * kElements / p.run_block, 1, n_repeats);
 }
 
 }  // namespace
