@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 from rich.console import Console
@@ -15,7 +14,7 @@ import swath
 import timing
 from peaks import Peaks
 from peers import Peer, Prepared, Unsupported
-from workload import Array, Workload, allowed_difference, find_function, make_arrays
+from workload import Array, Workload, allowed_difference, arguments, find_function, make_arrays
 
 CALL = "swath call"  # the function, beside "swath": the plan where there is one
 
@@ -80,6 +79,9 @@ def prepare(
     expected = np.array(ours(), np.float64)
     allowed = allowed_difference(workload, values, float(np.abs(expected).max(initial=0)))
     for peer in peers:
+        if workload.is_gate and not peer.has_gates:
+            row.skipped[peer.name] = "no such operation"
+            continue
         peer.set_threads(n_threads)
         try:
             prepared = peer.prepare(workload, values)
@@ -104,8 +106,9 @@ def difference(prepared: Prepared, expected: Array, allowed: float) -> str | Non
 
 
 def kernel_of(workload: Workload, values: dict[str, Array]) -> str:
-    kwargs: dict[str, Any] = {**values, **workload.kwargs}
-    return str(swath.info.explain(find_function(workload.function), **kwargs).kernel)
+    positional, named = arguments(values)
+    function = find_function(workload.function)
+    return str(swath.info.explain(function, *positional, **named, **workload.kwargs).kernel)
 
 
 def check_once(workloads: Sequence[Workload], peers: Sequence[Peer], console: Console) -> list[Row]:

@@ -52,8 +52,17 @@ class Workload:
     in_place: bool = False
 
     @property
+    def main(self) -> str:
+        """The array that the call is about: its first."""
+        return next(iter(self.arrays))
+
+    @property
+    def is_gate(self) -> bool:
+        return self.op.endswith("_gate") or self.op == "gate_mul"
+
+    @property
     def dtype(self) -> str:
-        return self.arrays["x"][1]
+        return self.arrays[self.main][1]
 
     @property
     def is_gradient(self) -> bool:
@@ -67,7 +76,7 @@ class Workload:
     def n_spatial(self) -> int:
         if "weight" in self.arrays:
             return len(self.arrays["weight"][0]) - 2
-        return len(self.arrays["x"][0]) - 2
+        return len(self.arrays[self.main][0]) - 2
 
     @property
     def float32_flops(self) -> int:
@@ -94,8 +103,8 @@ class Workload:
         function, kwargs = find_function(self.function), dict(self.kwargs)
         if self.in_place:
             kwargs["out"] = values["x"]
-        positional = [values[name] for name in POSITIONAL if name in values]
-        kwargs |= {k: v for k, v in values.items() if k not in POSITIONAL}
+        positional, named = arguments(values)
+        kwargs |= named
         if self.is_gradient or "mask" in values:
             return lambda: function(*positional, **kwargs)[0]
         return lambda: function(*positional, **kwargs)
@@ -107,14 +116,25 @@ def find_function(name: str) -> Callable[..., Any]:
     return found
 
 
+def arguments(values: Mapping[str, Array]) -> tuple[list[Array], dict[str, Any]]:
+    """Positional and named arguments; w0, w1, ... are one tuple, `weights`."""
+    gates = {k: v for k, v in values.items() if k[0] == "w" and k[1:].isdigit()}
+    named: dict[str, Any] = {k: v for k, v in values.items() if k not in (*POSITIONAL, *gates)}
+    if gates:
+        named["weights"] = tuple(gates.values())
+    return [values[name] for name in POSITIONAL if name in values], named
+
+
 def allowed_difference(workload: Workload, values: Mapping[str, Array], largest: float) -> float:
     """How far two correct results may be apart: twice the tolerance of the largest sum.
 
     16-bit results are rounded once more, by half a unit of the `largest` one each.
     """
-    summed = values["dy"] if workload.is_gradient else values["x"]
+    summed = values["dy"] if workload.is_gradient else values[workload.main]
     reach = float(np.abs(summed.astype(np.float64)).max())
     terms = math.prod(per_axis_window(workload)) if "window" in workload.kwargs else 1
+    if "w0" in values:  # a gate's error grows with the sum behind it
+        terms = math.prod(values["w0"].shape[1:])
     if "weight" in values:
         weight = np.abs(values["weight"].astype(np.float64))
         terms = math.prod(weight.shape[1:])
@@ -243,7 +263,7 @@ def channels_last(shape: Shape) -> Shape:
 def variants(workload: Workload) -> list[Workload]:
     """The workload, its channels-last twin where layouts differ, and the in-place call."""
     found = [workload]
-    x = workload.shape("x")
+    x = workload.shape(workload.main)
     if workload.op in LAYOUTS and len(x) == 4 and x[1] > 1:
         last = {
             name: ((shape[0], *shape[2:], shape[1]), dtype)

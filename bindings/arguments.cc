@@ -272,7 +272,20 @@ std::vector<bool> read_names(py::handle object, std::span<const std::string_view
     refuse(name, object, format("None or a sequence of {}", list_of(names)));
   }
   const py::object items = items_of(object, name);
-  for (py::ssize_t i = 0; i < length(items); ++i) found[read_choice(item(items, i), names, name)] = true;
+  for (py::ssize_t i = 0; i < length(items); ++i) {
+    const py::handle text = item(items, i);
+    if (PyUnicode_Check(text.ptr())) {
+      const auto is_named = [given = read_string(text)](std::string_view result) {
+        return given == result || given == result.substr(1);
+      };
+      const auto at = std::find_if(names.begin(), names.end(), is_named);
+      if (at != names.end()) {
+        found[static_cast<size_t>(at - names.begin())] = true;
+        continue;
+      }
+    }
+    refuse(name, object, format("None or a sequence of {}", list_of(names)));
+  }
   return found;
 }
 

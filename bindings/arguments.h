@@ -38,7 +38,8 @@ bool read_bool(py::handle object, ArgName name);
 double read_number(py::handle object, ArgName name);
 /// A sequence of n finite numbers.
 std::vector<double> read_numbers(py::handle object, int n, ArgName name);
-/// Which of `names` a sequence of strings holds; None: all.
+/// Which results a sequence of strings asks for, by the results' own names ("dx") or by those of
+/// the inputs ("x"); None: all.
 std::vector<bool> read_names(py::handle object, std::span<const std::string_view> names,
                              ArgName name);
 /// One integer for all axes, or one per axis.

@@ -2,31 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-F32 = np.float32
-
-
-@dataclass(frozen=True)
-class BadCall:
-    """`call` builds (args, kwargs); the error is of class `error` and names `arg`."""
-
-    id: str
-    function: str
-    error: str
-    arg: str
-    call: Callable[[], tuple[tuple[Any, ...], dict[str, Any]]]
-
-    def __str__(self) -> str:
-        return self.id
-
-
-def ones(*shape: int, dtype: Any = F32) -> Any:
-    return np.ones(shape, dtype)
+from bad_call import F32, BadCall, ones, wrong
+from bad_calls_gates import GATES
 
 
 def _conv(id_: str, error: str, arg: str, x: Any = None, w: Any = None, **kwargs: Any) -> BadCall:
@@ -38,10 +19,6 @@ def _conv(id_: str, error: str, arg: str, x: Any = None, w: Any = None, **kwargs
         return (first, second), kwargs
 
     return BadCall(id_, "conv2d", error, arg, call)
-
-
-def other(id_: str, function: str, error: str, arg: str, *args: Any, **kwargs: Any) -> BadCall:
-    return BadCall(id_, function, error, arg, lambda: (args, kwargs))
 
 
 _read_only = ones(2, 4, 7, 7)
@@ -229,7 +206,7 @@ PARAMS = [
     _conv("text_threads", "ParamError", "threads", threads="many"),
 ]
 OTHERS = [
-    other(
+    wrong(
         "transposed_weight_channels",
         "conv_transpose2d",
         "ShapeError",
@@ -237,7 +214,7 @@ OTHERS = [
         ones(1, 8, 5, 5),
         ones(4, 8, 3, 3),
     ),
-    other(
+    wrong(
         "transposed_output_padding",
         "conv_transpose2d",
         "ParamError",
@@ -247,7 +224,7 @@ OTHERS = [
         stride=2,
         output_padding=2,
     ),
-    other(
+    wrong(
         "transposed_negative_output_padding",
         "conv_transpose2d",
         "ParamError",
@@ -257,7 +234,7 @@ OTHERS = [
         stride=2,
         output_padding=-1,
     ),
-    other(
+    wrong(
         "transposed_groups",
         "conv_transpose2d",
         "ParamError",
@@ -266,7 +243,7 @@ OTHERS = [
         ones(8, 4, 3, 3),
         groups=3,
     ),
-    other(
+    wrong(
         "transposed_nothing_left",
         "conv_transpose1d",
         "ShapeError",
@@ -275,7 +252,7 @@ OTHERS = [
         ones(2, 2, 3),
         padding=4,
     ),
-    other(
+    wrong(
         "transposed_unknown_padding",
         "conv_transpose2d",
         "ParamError",
@@ -284,8 +261,8 @@ OTHERS = [
         ones(8, 4, 3, 3),
         padding="full",
     ),
-    other("row_of_an_image", "conv1d", "ShapeError", "x", ones(1, 2, 8, 9), ones(4, 2, 3)),
-    other(
+    wrong("row_of_an_image", "conv1d", "ShapeError", "x", ones(1, 2, 8, 9), ones(4, 2, 3)),
+    wrong(
         "row_flat_triple",
         "conv1d",
         "ParamError",
@@ -294,7 +271,7 @@ OTHERS = [
         ones(4, 2, 3),
         padding=(1, 2, 3),
     ),
-    other(
+    wrong(
         "volume_weight_rank",
         "conv3d",
         "ShapeError",
@@ -302,14 +279,14 @@ OTHERS = [
         ones(1, 2, 5, 5, 5),
         ones(4, 2, 3, 3),
     ),
-    other("window_zero", "max_pool2d", "ParamError", "window", ones(1, 2, 8, 8), 0),
-    other("window_negative", "avg_pool2d", "ParamError", "window", ones(1, 2, 8, 8), (3, -3)),
-    other("window_of_three", "avg_pool2d", "ParamError", "window", ones(1, 2, 8, 8), (3, 3, 3)),
-    other("window_larger_than_image", "max_pool2d", "ShapeError", "x", ones(1, 2, 8, 8), 9),
-    other(
+    wrong("window_zero", "max_pool2d", "ParamError", "window", ones(1, 2, 8, 8), 0),
+    wrong("window_negative", "avg_pool2d", "ParamError", "window", ones(1, 2, 8, 8), (3, -3)),
+    wrong("window_of_three", "avg_pool2d", "ParamError", "window", ones(1, 2, 8, 8), (3, 3, 3)),
+    wrong("window_larger_than_image", "max_pool2d", "ShapeError", "x", ones(1, 2, 8, 8), 9),
+    wrong(
         "window_in_padding", "max_pool2d", "ParamError", "padding", ones(1, 2, 8, 8), 2, padding=2
     ),
-    other(
+    wrong(
         "window_in_padding_row",
         "max_pool1d",
         "ParamError",
@@ -319,28 +296,28 @@ OTHERS = [
         padding=(0, 4),
         stride=1,
     ),
-    other("pool_stride_zero", "avg_pool1d", "ParamError", "stride", ones(1, 2, 8), 2, stride=0),
-    other("pool_image_dtype", "max_pool2d", "DTypeError", "x", ones(1, 2, 8, 8, dtype=np.uint8), 2),
-    other("pool_image_rank", "max_pool3d", "ShapeError", "x", ones(2, 8, 8), 2),
-    other("reduce_axis", "sliding_reduce", "ParamError", "axis", ones(4, 9), 3, axis=2),
-    other("reduce_op", "sliding_reduce", "ParamError", "op", ones(4, 9), 3, op="median"),
-    other("reduce_window", "sliding_reduce", "ShapeError", "x", ones(4, 9), 10),
-    other("reduce_window_zero", "sliding_reduce", "ParamError", "window", ones(4, 9), 0),
-    other("reduce_scalar", "sliding_reduce", "ParamError", "axis", np.float32(1), 1),
-    other("block_does_not_divide", "space_to_depth", "ShapeError", "x", ones(1, 2, 7, 8), 2),
-    other("block_zero", "space_to_depth", "ParamError", "block", ones(1, 2, 8, 8), 0),
-    other(
+    wrong("pool_stride_zero", "avg_pool1d", "ParamError", "stride", ones(1, 2, 8), 2, stride=0),
+    wrong("pool_image_dtype", "max_pool2d", "DTypeError", "x", ones(1, 2, 8, 8, dtype=np.uint8), 2),
+    wrong("pool_image_rank", "max_pool3d", "ShapeError", "x", ones(2, 8, 8), 2),
+    wrong("reduce_axis", "sliding_reduce", "ParamError", "axis", ones(4, 9), 3, axis=2),
+    wrong("reduce_op", "sliding_reduce", "ParamError", "op", ones(4, 9), 3, op="median"),
+    wrong("reduce_window", "sliding_reduce", "ShapeError", "x", ones(4, 9), 10),
+    wrong("reduce_window_zero", "sliding_reduce", "ParamError", "window", ones(4, 9), 0),
+    wrong("reduce_scalar", "sliding_reduce", "ParamError", "axis", np.float32(1), 1),
+    wrong("block_does_not_divide", "space_to_depth", "ShapeError", "x", ones(1, 2, 7, 8), 2),
+    wrong("block_zero", "space_to_depth", "ParamError", "block", ones(1, 2, 8, 8), 0),
+    wrong(
         "block_order", "space_to_depth", "ParamError", "order", ones(1, 2, 8, 8), 2, order="onnx"
     ),
-    other("block_channels", "depth_to_space", "ShapeError", "x", ones(1, 6, 8, 8), 2),
-    other("block_rank", "depth_to_space", "ShapeError", "x", ones(8, 8), 2),
+    wrong("block_channels", "depth_to_space", "ShapeError", "x", ones(1, 6, 8, 8), 2),
+    wrong("block_rank", "depth_to_space", "ShapeError", "x", ones(8, 8), 2),
 ]
 
 
 def _partial(id_: str, error: str, arg: str, mask: Any = None, **kwargs: Any) -> BadCall:
     """partial_conv2d on (2, 8, 9, 9) with a mask of ones and one thing wrong."""
     given = ones(2, 1, 9, 9, dtype=bool) if mask is None else mask
-    return _other(
+    return wrong(
         f"partial_{id_}",
         "partial_conv2d",
         error,
@@ -355,7 +332,7 @@ def _partial(id_: str, error: str, arg: str, mask: Any = None, **kwargs: Any) ->
 def _gated(id_: str, error: str, arg: str, w: Any = None, **kwargs: Any) -> BadCall:
     """gated_conv2d on (2, 8, 9, 9) and (8, 8, 3, 3) with one thing wrong."""
     weight = ones(8, 8, 3, 3) if w is None else w
-    return _other(f"gated_{id_}", "gated_conv2d", error, arg, ones(2, 8, 9, 9), weight, **kwargs)
+    return wrong(f"gated_{id_}", "gated_conv2d", error, arg, ones(2, 8, 9, 9), weight, **kwargs)
 
 
 def _holding(value: float, dtype: Any = F32) -> Any:
@@ -401,4 +378,4 @@ MASKED = [
     _gated("residual_of_both", "ShapeError", "residual", residual=ones(2, 8, 7, 7)),
 ]  # fmt: skip
 
-BAD_CALLS: list[BadCall] = SHAPES + DTYPES + PARAMS + OTHERS + MASKED
+BAD_CALLS: list[BadCall] = GATES + SHAPES + DTYPES + PARAMS + OTHERS + MASKED

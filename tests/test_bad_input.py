@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 import swath
-from bad_calls import BAD_CALLS, BadCall, ones
+from bad_call import BadCall, ones
+from bad_calls import BAD_CALLS
 from bad_gradient_calls import BAD_GRADIENT_CALLS
 from support import IS_SANITIZED, require
 
@@ -48,7 +49,12 @@ def test_bad_call_raises_its_class(bad: BadCall) -> None:
     assert caught.value.arg == bad.arg
 
 
-@pytest.mark.parametrize("bad", [b for b in BAD_CALLS if "out" not in b.call()[1]], ids=str)
+WITHOUT_OUT = [
+    b for b in BAD_CALLS if "out" not in b.call()[1] and not b.function.startswith("grad.")
+]
+
+
+@pytest.mark.parametrize("bad", WITHOUT_OUT, ids=str)
 def test_out_is_untouched_after_an_error(bad: BadCall) -> None:
     args, kwargs = bad.call()
     out = np.full((2, 4, 7, 7), 77, np.float32)

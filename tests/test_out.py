@@ -29,7 +29,7 @@ SELECTED = [
     case
     for cases in CASES.values()
     for case in cases
-    if not case.is_gradient and case.fill == "normal" and np.prod(case.x, dtype=np.int64) < 20_000
+    if case.takes_out and not case.is_gradient and case.fill == "normal" and np.prod(case.x, dtype=np.int64) < 20_000
 ]
 
 

@@ -32,6 +32,7 @@ class Peer(ABC):
 
     name: str
     version: str
+    has_gates = False
 
     @abstractmethod
     def set_threads(self, n_threads: int) -> None:

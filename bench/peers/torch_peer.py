@@ -14,6 +14,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
+from peers import torch_gates
 from peers.base import Geometry, Peer, Prepared, Unsupported, fastest, geometry, reject
 from workload import Array, Workload
 
@@ -33,13 +34,16 @@ def to_tensor(values: Array) -> Tensor:
 class TorchPlanar(Peer):
     name = "torch"
     version = torch.__version__
+    has_gates = True
+    is_last = False
 
     def set_threads(self, n_threads: int) -> None:
         torch.set_num_threads(n_threads)
 
     def prepare(self, workload: Workload, values: Mapping[str, Array]) -> Prepared:
-        reject(workload, "scale", "shift", "residual", "activation")
         tensors = {name: to_tensor(array) for name, array in values.items()}
+        if workload.is_gate:
+            return torch_gates.prepare(workload, tensors, is_last=self.is_last)
         if workload.is_channels_last:
             moved = {k: t.movedim(-1, 1) for k, t in tensors.items() if k in ("dy", "x", "mask")}
             tensors |= moved
@@ -114,6 +118,7 @@ class TorchChannelsLast(TorchPlanar):
     """The same with channels-last memory; one axis becomes two, as torch has none for 1-D."""
 
     name = "torch channels_last"
+    is_last = True
 
     def laid_out(
         self, x: Tensor, tensors: dict[str, Tensor], n_spatial: int

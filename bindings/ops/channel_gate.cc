@@ -25,8 +25,8 @@ struct Weights {
   int count() const { return static_cast<int>(descs.size()); }
 };
 
-ChannelGateParams read_params(const char* op, const TensorDesc& x, py::handle kind,
-                              py::handle ndim, py::handle layout) {
+ChannelGateParams read_params(const char* op, const TensorDesc& x, py::handle kind, py::handle ndim,
+                              py::handle layout) {
   static constexpr std::string_view kKinds[] = {"eca", "se", "cca", "mean_std"};
   ChannelGateParams p;
   p.name = op;
@@ -62,9 +62,8 @@ py::object channel_gate_backward(py::handle dy, py::handle x, py::handle kind, p
   const ChannelGateParams p = read_params(op, x_desc, kind, ndim, layout);
   const std::vector<bool> needed = read_names(needs, kNames, {op, "needs"});
   const int n_threads = read_threads(threads, {op, "threads"});
-  const Plan plan =
-      plan_channel_gate_backward(dy_desc, x_desc, given.descs.data(), given.count(), p,
-                                 {needed[0], needed[1]}, call.options());
+  const Plan plan = plan_channel_gate_backward(dy_desc, x_desc, given.descs.data(), given.count(),
+                                               p, {needed[0], needed[1]}, call.options());
   std::vector<py::object> found = call.run_all(plan, n_threads);
   py::object dx = py::none(), dweights = py::none();
   if (needed[0]) {

@@ -71,11 +71,10 @@ py::object gate_mul_backward(py::handle dy, py::handle a, py::handle b, py::hand
   needed[3] = needed[3] && p.gate.is_asym_gauss;
   const int n_threads = read_threads(threads, {op, "threads"});
   const GateMulNeeds wanted{needed[0], needed[1], needed[2], needed[3]};
-  return spread_results(
-      call.run_all(
-          plan_gate_mul_backward(dy_desc, a_desc, b_desc, add_desc, p, wanted, call.options()),
-          n_threads),
-      needed);
+  return spread_results(call.run_all(plan_gate_mul_backward(dy_desc, a_desc, b_desc, add_desc, p,
+                                                            wanted, call.options()),
+                                     n_threads),
+                        needed);
 }
 
 SpatialGateParams read_spatial(const char* op, const TensorDesc& x, bool is_softmax,
@@ -172,16 +171,15 @@ void bind_gates(py::module_& m) {
         py::arg("activation"), py::arg("gate"), py::arg("add"), py::arg("tile"), py::arg("layout"),
         py::arg("needs"), py::arg("threads"), py::pos_only());
   m.def("spatial_gate", &spatial_gate, py::arg("is_softmax"), py::arg("x"), py::arg("logits"),
-        py::arg("residual"), py::arg("ndim"), py::arg("layout"), py::arg("out"),
-        py::arg("threads"), py::pos_only());
+        py::arg("residual"), py::arg("ndim"), py::arg("layout"), py::arg("out"), py::arg("threads"),
+        py::pos_only());
   m.def("spatial_gate_backward", &spatial_gate_backward, py::arg("is_softmax"), py::arg("dy"),
         py::arg("x"), py::arg("logits"), py::arg("residual"), py::arg("ndim"), py::arg("layout"),
         py::arg("needs"), py::arg("threads"), py::pos_only());
   m.def("branch_select", &branch_select, py::arg("branches"), py::arg("logits"), py::arg("layout"),
         py::arg("out"), py::arg("threads"), py::pos_only());
   m.def("branch_select_backward", &branch_select_backward, py::arg("dy"), py::arg("branches"),
-        py::arg("logits"), py::arg("layout"), py::arg("needs"), py::arg("threads"),
-        py::pos_only());
+        py::arg("logits"), py::arg("layout"), py::arg("needs"), py::arg("threads"), py::pos_only());
 }
 
 }  // namespace swath::python

@@ -5,6 +5,7 @@ from __future__ import annotations
 from cases import (
     conv_transpose,
     gated_conv,
+    gates,
     partial_conv,
     pooling,
     pooling_backward,
@@ -21,6 +22,10 @@ CASES: dict[str, list[Case]] = {
     "pooling": pooling.CASES + pooling_backward.SUMS,
     "pooling_backward": pooling_backward.EXTREMES,
     "space_to_depth": space_to_depth.CASES + pooling_backward.BLOCKS,
+    "gate_mul": gates.GATE_CASES,
+    "spatial_gate": gates.SPATIAL_CASES,
+    "channel_stats": gates.STATS_CASES,
+    "channel_gate": gates.CHANNEL_CASES,
 }
 WORKLOADS: dict[str, list[Workload]] = {
     "sliding_conv": sliding_conv.WORKLOADS,
@@ -30,5 +35,8 @@ WORKLOADS: dict[str, list[Workload]] = {
     "pooling": pooling.WORKLOADS,
     "pooling_backward": pooling_backward.WORKLOADS,
     "space_to_depth": space_to_depth.WORKLOADS,
+    "gate_mul": gates.GATE_WORKLOADS,
+    "spatial_gate": gates.SPATIAL_WORKLOADS,
+    "channel_gate": gates.CHANNEL_WORKLOADS,
 }
 ALL_CASES: list[Case] = [case for cases in CASES.values() for case in cases]

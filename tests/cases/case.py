@@ -117,6 +117,10 @@ class Case:
         return KERNELS_OF.get(self.op, self.op)
 
     @property
+    def takes_out(self) -> bool:
+        return True
+
+    @property
     def dtypes(self) -> tuple[str, ...]:
         return EXACT_DTYPES if self.op == "space_to_depth" else DTYPES
 

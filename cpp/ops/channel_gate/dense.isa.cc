@@ -49,7 +49,8 @@ void forward(const MixProblem& p, const Buffers& b, int64_t task) {
   }
 }
 
-/// acc[u] = sum over i < n of factor(i) times vector u of row i, a row after the other `step` apart.
+/// acc[u] = sum over i < n of factor(i) times vector u of row i, a row after the other `step`
+/// apart.
 template <class A, class In, class F>
 SWATH_ALWAYS_INLINE void sum_rows(const In* rows, int64_t step, int64_t n, int n_vectors,
                                   int n_last, const F& factor, Vec<A> (&acc)[kColumns]) {
@@ -140,9 +141,10 @@ void run(const void* problem, const Buffers& b, const void*, void*, int64_t begi
 
 }  // namespace
 
-#define SWATH_DENSE(name, S)                        \
-  extern const KernelFns channel_gate_dense_##name; \
-  const KernelFns channel_gate_dense_##name{reject, no_bytes, no_pack, no_bytes, n_tasks<S>, run<S>};
+#define SWATH_DENSE(name, S)                                               \
+  extern const KernelFns channel_gate_dense_##name;                        \
+  const KernelFns channel_gate_dense_##name{reject,   no_bytes,   no_pack, \
+                                            no_bytes, n_tasks<S>, run<S>};
 SWATH_DENSE(f32, float)
 SWATH_DENSE(f64, double)
 SWATH_DENSE(f16, f16)

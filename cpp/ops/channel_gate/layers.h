@@ -31,7 +31,8 @@ std::vector<GateLayer> describe_layers(const CallSite& site, const TensorDesc& x
                                        int64_t n_channels, ChannelGateKind kind,
                                        const GateWeights& weights);
 
-/// A layer's problem without its activations: weights, scale and shift, copied where they have gaps.
+/// A layer's problem without its activations: weights, scale and shift, copied where they have
+/// gaps.
 MixProblem layer_problem(PlanImpl& plan, const GateLayer& layer, const GateWeights& weights,
                          DType dtype, int64_t n_batch);
 

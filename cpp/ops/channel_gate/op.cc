@@ -228,8 +228,7 @@ Plan plan_channel_gate_backward(const TensorDesc& dy, const TensorDesc& x,
     }
   }
   if (x.n_elements() == 0 || plan->outputs.empty()) return Plan(std::move(plan));
-  const GateForward f =
-      add_gates(*plan, call, {&x, input_ref(1)}, {&dy, input_ref(0)});
+  const GateForward f = add_gates(*plan, call, {&x, input_ref(1)}, {&dy, input_ref(0)});
   const ArrayRef dm = add_layers_backward(*plan, call, f, grads, needs.first);
   if (needs.first) add_input_grad(*plan, call, f, dm, dy, plan->outputs[0]);
   return Plan(std::move(plan));

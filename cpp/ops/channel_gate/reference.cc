@@ -15,12 +15,8 @@ struct Reference {
   DType acc;
 
   double weight(int64_t i) const { return load_scalar(p.dtype, b.read(p.w), i); }
-  double mean(int64_t n, int64_t i) const {
-    return load_scalar(acc, b.read(p.m), n * p.n_in + i);
-  }
-  double du(int64_t n, int64_t o) const {
-    return load_scalar(acc, b.read(p.du), n * p.n_out + o);
-  }
+  double mean(int64_t n, int64_t i) const { return load_scalar(acc, b.read(p.m), n * p.n_in + i); }
+  double du(int64_t n, int64_t o) const { return load_scalar(acc, b.read(p.du), n * p.n_out + o); }
   /// f(index of the weight, input) for the inputs of output o.
   template <class F>
   void each_input(int64_t o, const F& f) const {
@@ -106,9 +102,13 @@ size_t no_bytes(const void*) noexcept { return 0; }
 void no_pack(const void*, const Buffers&, void*) noexcept {}
 const KernelFns kFns{reject, no_bytes, no_pack, no_bytes, n_tasks, run};
 
-#define SWATH_REFERENCE(dtype)                                               \
-  {"channel_gate_" #dtype "_reference", "reference",     DType::dtype,       \
-   Cluster::reference,                  DeviceType::cpu, &kFns}
+#define SWATH_REFERENCE(dtype)          \
+  {"channel_gate_" #dtype "_reference", \
+   "reference",                         \
+   DType::dtype,                        \
+   Cluster::reference,                  \
+   DeviceType::cpu,                     \
+   &kFns}
 const KernelRecord kRecords[] = {SWATH_REFERENCE(f32), SWATH_REFERENCE(f64), SWATH_REFERENCE(f16),
                                  SWATH_REFERENCE(bf16)};
 #undef SWATH_REFERENCE

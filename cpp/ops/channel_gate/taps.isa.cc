@@ -36,7 +36,8 @@ SWATH_ALWAYS_INLINE void filter(const A* row, int64_t n, int64_t n_taps, const F
     for (int64_t first = 0; first < n_taps; first += kSumRun) {
       Vec<A> part = zero<A>();
       const int64_t end = least(n_taps, first + kSumRun);
-      for (int64_t t = first; t < end; ++t) part = mul_add(load(row + j + t), set1(weight(t)), part);
+      for (int64_t t = first; t < end; ++t)
+        part = mul_add(load(row + j + t), set1(weight(t)), part);
       total += part;
     }
     store(y + j, total);
@@ -120,10 +121,10 @@ void run(const void* problem, const Buffers& b, const void*, void* memory, int64
 
 }  // namespace
 
-#define SWATH_TAPS(name, S)                        \
-  extern const KernelFns channel_gate_taps_##name; \
-  const KernelFns channel_gate_taps_##name{        \
-      reject, no_bytes, no_pack, scratch_bytes<S>, n_tasks, run<S>};
+#define SWATH_TAPS(name, S)                                                     \
+  extern const KernelFns channel_gate_taps_##name;                              \
+  const KernelFns channel_gate_taps_##name{reject,           no_bytes, no_pack, \
+                                           scratch_bytes<S>, n_tasks,  run<S>};
 SWATH_TAPS(f32, float)
 SWATH_TAPS(f64, double)
 SWATH_TAPS(f16, f16)

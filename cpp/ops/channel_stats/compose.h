@@ -15,10 +15,10 @@ struct ChannelStats {
 };
 
 struct StatsCall {
-  Operand x, c;                 // c.desc null: no products
-  AxisMap map;                  // of x's axes
+  Operand x, c;  // c.desc null: no products
+  AxisMap map;   // of x's axes
   int ndim = 2;
-  bool has_deviation = false;   // unbiased: the root of sum (x - mean)^2 / (P - 1)
+  bool has_deviation = false;  // unbiased: the root of sum (x - mean)^2 / (P - 1)
 };
 
 /// Appends the steps. Without a position mean and deviation are 0. No sample and channel: no step.

@@ -19,9 +19,7 @@ constexpr int64_t kPartElements = 65536, kTaskElements = 16384;
 StatsProblem make_problem(const StatsCall& call) {
   const TensorDesc& x = *call.x.desc;
   const TensorDesc& c = call.c.desc != nullptr ? *call.c.desc : x;
-  const auto axis = [&](int at) {
-    return StatsAxis{x.shape[at], {x.strides[at], c.strides[at]}};
-  };
+  const auto axis = [&](int at) { return StatsAxis{x.shape[at], {x.strides[at], c.strides[at]}}; };
   StatsProblem p;
   p.dtype = x.dtype;
   p.has_moments = call.has_deviation;
@@ -56,9 +54,8 @@ StatsProblem make_problem(const StatsCall& call) {
 /// By the shape of one sample alone.
 void cut(StatsProblem& p) {
   const int64_t n_positions = p.rows.count() * p.run.n;
-  p.channel_block = p.by_lanes
-                        ? std::min<int64_t>(p.channels.n, 256)
-                        : std::clamp<int64_t>(kTaskElements / n_positions, 1, p.channels.n);
+  p.channel_block = p.by_lanes ? std::min<int64_t>(p.channels.n, 256)
+                               : std::clamp<int64_t>(kTaskElements / n_positions, 1, p.channels.n);
   p.n_parts = std::clamp<int64_t>(n_positions * p.channel_block / kPartElements, 1,
                                   std::min<int64_t>(16, p.n_units()));
 }
@@ -84,7 +81,8 @@ struct Combine {
       if (p.has_product) dot += sum(b, part, p.n_values() - 1, at);
     }
     store_scalar(acc, b.write(to.mean), at, mean);
-    if (p.has_moments) store_scalar(acc, b.write(to.deviation), at, std::sqrt(square / (count - 1)));
+    if (p.has_moments)
+      store_scalar(acc, b.write(to.deviation), at, std::sqrt(square / (count - 1)));
     if (p.has_product) store_scalar(acc, b.write(to.dot), at, dot);
   }
 
@@ -107,16 +105,15 @@ ChannelStats add_channel_stats(PlanImpl& plan, const std::string& op, const Stat
   if (p.has_product) to.dot = reserve(n_results);
   if (n_results == 0) return to;
   if (call.x.desc->n_elements() == 0) {
-    for (const ArrayRef& r : {to.mean, p.has_moments ? to.deviation : to.mean,
-                              p.has_product ? to.dot : to.mean}) {
+    for (const ArrayRef& r :
+         {to.mean, p.has_moments ? to.deviation : to.mean, p.has_product ? to.dot : to.mean}) {
       add_zero_step(plan, r, n_results * item_bytes(acc));
     }
     return to;
   }
   cut(p);
   p.sums = reserve(p.n_parts * p.n_values() * n_results);
-  const int64_t bytes =
-      call.x.desc->n_elements() * item_bytes(p.dtype) * (p.has_product ? 2 : 1);
+  const int64_t bytes = call.x.desc->n_elements() * item_bytes(p.dtype) * (p.has_product ? 2 : 1);
   static const Operator& table = find_operator("channel_stats");
   add_step(plan, table, p.dtype, std::make_shared<StatsProblem>(p),
            static_cast<double>(bytes) / kBytesPerSecond, op);

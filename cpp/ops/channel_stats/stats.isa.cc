@@ -64,12 +64,10 @@ class Rows {
       WalkPosition<kStatsArrays> row(p_.rows, is_one_row ? 0 : begin);
       for (int64_t k = 0; k < n_rows; ++k, row.advance()) {
         const int64_t first = is_one_row ? begin : 0, n = is_one_row ? end - begin : p_.run.n;
-        const int64_t x = task.sample * p_.batch.stride[kStatsX] +
-                          i * p_.channels.stride[kStatsX] + row.at[kStatsX] +
-                          first * p_.run.stride[kStatsX];
-        const int64_t c = task.sample * p_.batch.stride[kStatsC] +
-                          i * p_.channels.stride[kStatsC] + row.at[kStatsC] +
-                          first * p_.run.stride[kStatsC];
+        const int64_t x = task.sample * p_.batch.stride[kStatsX] + i * p_.channels.stride[kStatsX] +
+                          row.at[kStatsX] + first * p_.run.stride[kStatsX];
+        const int64_t c = task.sample * p_.batch.stride[kStatsC] + i * p_.channels.stride[kStatsC] +
+                          row.at[kStatsC] + first * p_.run.stride[kStatsC];
         add_row(r, x, c, n);
       }
       finish(r, task, i);
@@ -95,8 +93,7 @@ class Rows {
         gather_row(x, x_stride, raw_x_, n);
         x = raw_x_;
       }
-      const A sum =
-          sum_lanes<A>(n, [&](int64_t i, int m) { return load_part<A>(x + i, m); });
+      const A sum = sum_lanes<A>(n, [&](int64_t i, int m) { return load_part<A>(x + i, m); });
       if (p_.has_moments) {
         const A mean = sum / static_cast<A>(n);
         const Vec<A> centre = set1(mean);
@@ -115,9 +112,8 @@ class Rows {
         gather_row(c, c_stride, raw_c_, n);
         c = raw_c_;
       }
-      r.product.add(sum_lanes<A>(n, [&](int64_t i, int m) {
-        return load_part<A>(c + i, m) * load_part<A>(x + i, m);
-      }));
+      r.product.add(sum_lanes<A>(
+          n, [&](int64_t i, int m) { return load_part<A>(c + i, m) * load_part<A>(x + i, m); }));
     }
   }
 
@@ -146,11 +142,25 @@ struct Lanes {
   Vec<A> sum[kVectors], product[kVectors], mean[kVectors], square[kVectors];
   A count = 0;
 
-  __attribute__((always_inline)) int lanes_of(int u) const {
-    return u + 1 == kVectors ? n_last : kLanes<A>;
+  /// Blocks of several vectors are whole.
+  __attribute__((always_inline)) int lanes_of(int) const {
+    return kVectors > 1 ? kLanes<A> : n_last;
   }
   __attribute__((always_inline)) Vec<A> at(const S* from, int u) const {
     return load_part<A>(from + u * kLanes<A>, lanes_of(u));
+  }
+
+  /// f(offset in x, offset in c) for n rows: positions that merged into one axis take no counter.
+  template <class F>
+  __attribute__((always_inline)) void each_row(int64_t first, int64_t n, const F& f) const {
+    if (p.rows.n_axes <= 1) {
+      const int64_t x_step = p.rows.n_axes == 0 ? 0 : p.rows.axes[0].stride[kStatsX];
+      const int64_t c_step = p.rows.n_axes == 0 ? 0 : p.rows.axes[0].stride[kStatsC];
+      for (int64_t i = first; i < first + n; ++i) f(i * x_step, i * c_step);
+      return;
+    }
+    WalkPosition<kStatsArrays> row(p.rows, first);
+    for (int64_t i = 0; i < n; ++i, row.advance()) f(row.at[kStatsX], row.at[kStatsC]);
   }
 
   __attribute__((always_inline)) void run(int64_t begin, int64_t end) {
@@ -159,14 +169,20 @@ struct Lanes {
       const int64_t n = end - first < kBlockRows ? end - first : kBlockRows;
       Vec<A> s[kVectors], d[kVectors];
       for (int u = 0; u < kVectors; ++u) s[u] = d[u] = zero<A>();
-      WalkPosition<kStatsArrays> row(p.rows, first);
-      for (int64_t i = 0; i < n; ++i, row.advance()) {
+      if (c == nullptr) {
+        each_row(first, n, [&](int64_t x_at, int64_t) {
 #pragma GCC unroll 4
-        for (int u = 0; u < kVectors; ++u) {
-          const Vec<A> v = at(x + row.at[kStatsX], u);
-          s[u] += v;
-          if (c != nullptr) d[u] += v * at(c + row.at[kStatsC], u);
-        }
+          for (int u = 0; u < kVectors; ++u) s[u] += at(x + x_at, u);
+        });
+      } else {
+        each_row(first, n, [&](int64_t x_at, int64_t c_at) {
+#pragma GCC unroll 4
+          for (int u = 0; u < kVectors; ++u) {
+            const Vec<A> v = at(x + x_at, u);
+            s[u] += v;
+            d[u] += v * at(c + c_at, u);
+          }
+        });
       }
       for (int u = 0; u < kVectors; ++u) product[u] += d[u];
       if (p.has_moments) {
@@ -185,14 +201,13 @@ struct Lanes {
       centre[u] = s[u] / set1(n_here);
       d2[u] = zero<A>();
     }
-    WalkPosition<kStatsArrays> row(p.rows, first);
-    for (int64_t i = 0; i < n; ++i, row.advance()) {
+    each_row(first, n, [&](int64_t x_at, int64_t) {
 #pragma GCC unroll 4
       for (int u = 0; u < kVectors; ++u) {
-        const Vec<A> d = at(x + row.at[kStatsX], u) - centre[u];
+        const Vec<A> d = at(x + x_at, u) - centre[u];
         d2[u] += d * d;
       }
-    }
+    });
     for (int u = 0; u < kVectors; ++u) {
       const Vec<A> shift = centre[u] - mean[u];
       square[u] += d2[u] + shift * shift * set1(count * n_here / all);
@@ -226,9 +241,9 @@ void run_by_lanes(const StatsProblem& p, const Buffers& b, const Task& task) {
   using A = typename AccOf<S>::type;
   constexpr int kLane = kLanes<A>, kMany = 4;
   const S* x = static_cast<const S*>(b.read(p.x)) + task.sample * p.batch.stride[kStatsX];
-  const S* c = p.has_product ? static_cast<const S*>(b.read(p.c)) +
-                                   task.sample * p.batch.stride[kStatsC]
-                             : nullptr;
+  const S* c = p.has_product
+                   ? static_cast<const S*>(b.read(p.c)) + task.sample * p.batch.stride[kStatsC]
+                   : nullptr;
   A* to = static_cast<A*>(b.write(p.sums));
   const int64_t end = task.first + task.n;
   int64_t i = task.first;
@@ -281,10 +296,10 @@ using f64 = double;
 
 }  // namespace
 
-#define SWATH_KERNEL(variant, dtype, min_cluster)           \
-  extern const KernelFns channel_stats_##variant##_##dtype; \
-  const KernelFns channel_stats_##variant##_##dtype{        \
-      reject_##variant, no_bytes, no_pack, scratch_bytes<dtype>, n_tasks, run<dtype>};
+#define SWATH_KERNEL(variant, dtype, min_cluster)                                            \
+  extern const KernelFns channel_stats_##variant##_##dtype;                                  \
+  const KernelFns channel_stats_##variant##_##dtype{reject_##variant,     no_bytes, no_pack, \
+                                                    scratch_bytes<dtype>, n_tasks,  run<dtype>};
 #include "ops/channel_stats/kernels.def"
 #undef SWATH_KERNEL
 

@@ -31,8 +31,8 @@ void check_floating(const CallSite& site, const TensorDesc& x, const char* arg) 
 void check_same_array(const CallSite& site, const TensorDesc& like, const TensorDesc& x,
                       const char* arg, const char* like_arg) {
   check_same_kind(site, like, x, arg, like_arg);
-  if (x.rank == like.rank && std::equal(x.shape.begin(), x.shape.begin() + x.rank,
-                                        like.shape.begin())) {
+  if (x.rank == like.rank &&
+      std::equal(x.shape.begin(), x.shape.begin() + x.rank, like.shape.begin())) {
     return;
   }
   site.fail(ErrorCode::shape, arg,

@@ -8,7 +8,8 @@
 namespace swath {
 
 struct PlainStep {
-  std::function<void(const Buffers&, int64_t begin, int64_t end)> run;  // must not throw or allocate
+  std::function<void(const Buffers&, int64_t begin, int64_t end)>
+      run;  // must not throw or allocate
   int64_t n_tasks = 1;
 };
 void add_plain_step(PlanImpl& plan, PlainStep step, double cost_seconds);

@@ -33,7 +33,7 @@ double activate_scalar(double x, Activation kind, double a) {
     case Activation::gelu:
       return 0.5 * x * std::erfc(-x * M_SQRT1_2);
     case Activation::gelu_tanh:
-      return 0.5 * x * (1 + std::tanh(std::sqrt(2 / M_PI) * (x + 0.044715 * x * x * x)));
+      return x * sigmoid(2 * std::sqrt(2 / M_PI) * (x + 0.044715 * x * x * x));  // no 1 + tanh
     case Activation::silu:
       return x / (1 + std::exp(-x));
     case Activation::sigmoid:

@@ -36,9 +36,19 @@ class GradWorker {
   void run(const GateTask& task, int64_t index) const {
     const int64_t n = task.n_gates(p_), stride = gate_axis(p_).stride[kGateB];
     load_gates<A, S>(b_, p_.b_is_acc, task.at[kGateB], stride, raw_b_, n);
-    for (int64_t j = 0; j < n; j += kLanes<A>) store(gates_ + j, load(raw_b_ + j));
-    apply_gate(p_.gate, gates_, n);
-    for (int64_t j = 0; j < n; ++j) total_[j] = part_[j] = 0;
+    const bool has_slopes = p_.has_db && !p_.gate.is_asym_gauss;
+    for (int64_t j = 0; j < n; j += kLanes<A>) {
+      store(gates_ + j, load(raw_b_ + j));
+      store(total_ + j, zero<A>());
+      store(part_ + j, zero<A>());
+    }
+    if (has_slopes && p_.gate.kind != Activation::none) {
+      // Both from one exponential.
+      activate_with_slope(gates_, gate_slope_, n, p_.gate.kind, p_.gate.value);
+      add_shift(p_.gate, gates_, n);
+    } else {
+      apply_gate(p_.gate, gates_, n);
+    }
     if constexpr (kIsSplat) {
       for (int64_t i = 0; i < n; ++i) total_[i] = sum_of_row(task, i);
     } else {
@@ -52,7 +62,8 @@ class GradWorker {
 
   int64_t carve(void* memory) {
     Carver carver{static_cast<char*>(memory)};
-    for (A** row : {&raw_b_, &gates_, &total_, &part_}) *row = carver.take<A>(gate_pitch(p_));
+    for (A** row : {&raw_b_, &gates_, &gate_slope_, &total_, &part_})
+      *row = carver.take<A>(gate_pitch(p_));
     for (A** row : {&phi_, &slope_}) *row = carver.take<A>(padded(p_.chunk));
     for (S** row : {&raw_a_, &raw_dy_, &raw_da_}) *row = carver.take<S>(p_.chunk);
     return carver.used;
@@ -120,9 +131,9 @@ class GradWorker {
     }
   }
   void flush(int64_t n) const {
-    for (int64_t j = 0; j < n; ++j) {
-      total_[j] += part_[j];
-      part_[j] = 0;
+    for (int64_t j = 0; j < n; j += kLanes<A>) {
+      store(total_ + j, load(total_ + j) + load(part_ + j));
+      store(part_ + j, zero<A>());
     }
   }
 
@@ -155,7 +166,15 @@ class GradWorker {
       add_param_sums(p_.gate, raw_b_, total_, n, sums);
     }
     if (!p_.has_db) return;
-    apply_gate_grad(p_.gate, raw_b_, total_, n);
+    if (p_.gate.is_asym_gauss) {
+      multiply_by_slope(p_.gate, raw_b_, total_, n);
+    } else if (p_.gate.kind != Activation::none) {
+      for_lanes<A>(n, [&](int64_t j, int) {
+        // As activation_grad: what is flat gives 0 whatever arrives.
+        const Vec<A> slope = load(gate_slope_ + j);
+        store(total_ + j, select(slope == zero<A>(), slope, load(total_ + j) * slope));
+      });
+    }
     const int64_t stride = gate_axis(p_).stride[kGateDb], at = task.at[kGateDb];
     if (p_.db_is_acc) {
       narrow_row(total_, static_cast<A*>(db_) + at, stride, n);
@@ -171,7 +190,8 @@ class GradWorker {
   S* da_ = nullptr;
   void* db_ = nullptr;
   A* params_ = nullptr;
-  A *raw_b_ = nullptr, *gates_ = nullptr, *total_ = nullptr, *part_ = nullptr;
+  A *raw_b_ = nullptr, *gates_ = nullptr, *gate_slope_ = nullptr;
+  A *total_ = nullptr, *part_ = nullptr;
   A *phi_ = nullptr, *slope_ = nullptr;
   S *raw_a_ = nullptr, *raw_dy_ = nullptr, *raw_da_ = nullptr;
 };
@@ -196,10 +216,10 @@ void run(const void* problem, const Buffers& buffers, const void*, void* scratch
 
 }  // namespace
 
-#define SWATH_GATE(variant, is_splat, name, S)        \
-  extern const KernelFns gate_mul_##variant##_##name; \
-  const KernelFns gate_mul_##variant##_##name{        \
-      reject<is_splat>, no_bytes, no_pack, scratch_bytes<S>, n_tasks, run<is_splat, S>};
+#define SWATH_GATE(variant, is_splat, name, S)                                     \
+  extern const KernelFns gate_mul_##variant##_##name;                              \
+  const KernelFns gate_mul_##variant##_##name{reject<is_splat>, no_bytes, no_pack, \
+                                              scratch_bytes<S>, n_tasks,  run<is_splat, S>};
 #define SWATH_GATE_DTYPES(variant, is_splat) \
   SWATH_GATE(variant, is_splat, f32, float)  \
   SWATH_GATE(variant, is_splat, f64, double) \

@@ -18,11 +18,11 @@ struct Row {
 };
 
 template <bool kIsSplat, class A>
-SWATH_ALWAYS_INLINE Vec<A> gates_at(const A* g, int64_t j) {
+SWATH_ALWAYS_INLINE Vec<A> gates_at(const A* g, int64_t j, int n) {
   if constexpr (kIsSplat) {
     return set1(*g);
   } else {
-    return load(g + j);
+    return load_part<A>(g + j, n);
   }
 }
 
@@ -33,30 +33,42 @@ SWATH_ALWAYS_INLINE auto sum_terms(const Row<In, S>& row, int64_t first, int64_t
   using A = typename AccOf<S>::type;
   Vec<A> sum = zero<A>();
   for (int64_t t = first; t < end; ++t) {
-    const Vec<A> g = gates_at<kIsSplat>(row.g + t * row.g_step, j);
+    const Vec<A> g = gates_at<kIsSplat>(row.g + t * row.g_step, j, n);
     sum += load_part<A>(row.a + t * row.a_step + j, n) * g;
   }
   return sum;
+}
+
+/// f(j, n) as for_lanes, the first one such that the others write whole cache lines: NumPy's large
+/// arrays begin 16 bytes into one, and every 64-byte store would meet two (15 % of the time of a
+/// map's gate).
+template <class A, class S, class F>
+SWATH_ALWAYS_INLINE void for_aligned_lanes(const S* y, int64_t n, const F& f) {
+  constexpr int kLane = kLanes<A>;
+  const auto past = static_cast<int64_t>(reinterpret_cast<uintptr_t>(y) / sizeof(S) % kLane);
+  const int64_t head = past == 0 || n < 4 * kLane ? 0 : kLane - past;
+  if (head > 0) f(0, static_cast<int>(head));
+  for_lanes<A>(n - head, [&](int64_t j, int m) { f(head + j, m); });
 }
 
 template <bool kIsSplat, bool kIsPlain, class In, class S>
 SWATH_ALWAYS_INLINE void multiply_row(const Row<In, S>& given, int64_t n) {
   using A = typename AccOf<S>::type;
   const Row<In, S> row = given;  // what no store can change
-  for_lanes<A>(n, [&](int64_t j, int m) {
+  for_aligned_lanes<A>(row.y, n, [&](int64_t j, int m) {
     Vec<A> v;
     if constexpr (kIsPlain) {
-      v = load_part<A>(row.a + j, m) * gates_at<kIsSplat>(row.g, j);
+      v = load_part<A>(row.a + j, m) * gates_at<kIsSplat>(row.g, j, m);
     } else {
       v = sum_terms<kIsSplat>(row, 0, smaller(kSumRun, row.n_terms), j, m);
       for (int64_t t = kSumRun; t < row.n_terms; t += kSumRun) {
         v += sum_terms<kIsSplat>(row, t, smaller(t + kSumRun, row.n_terms), j, m);
       }
-      if (row.offset != nullptr) v += gates_at<kIsSplat>(row.offset, j);
+      if (row.offset != nullptr) v += gates_at<kIsSplat>(row.offset, j, m);
       if (row.c != nullptr) {
         Vec<A> c = load_part<A>(row.c + j, m);
         if (row.slope != nullptr) {
-          c = (c - gates_at<kIsSplat>(row.centre, j)) * gates_at<kIsSplat>(row.slope, j);
+          c = (c - gates_at<kIsSplat>(row.centre, j, m)) * gates_at<kIsSplat>(row.slope, j, m);
         }
         v += c;
       }
@@ -95,6 +107,12 @@ class Worker {
 
   template <bool kIsSplat>
   void run(const GateTask& task) const {
+    const GateAxis& run = p_.run;
+    const bool is_plain = p_.activation == Activation::none && p_.n_terms == 1 && !p_.has_c &&
+                          !p_.has_offset && run.stride[kGateA] == 1 && run.stride[kGateY] == 1;
+    if (is_plain && (kIsSplat ? p_.repeat.count() == 1 : p_.repeat.n_axes <= 1)) {
+      return run_plain<kIsSplat>(task);
+    }
     make_gates(task);
     WalkPosition<kGateArrays> repeat(p_.repeat, task.repeat_first);
     for (int64_t r = 0; r < task.n_repeats; ++r, repeat.advance()) {
@@ -135,6 +153,39 @@ class Worker {
     }
   }
 
+  /// b itself where it is the gates already, else null.
+  template <bool kIsSplat>
+  const A* ready_gates(const GateTask& task) const {
+    const bool is_identity = p_.gate.kind == Activation::none && !p_.gate.is_asym_gauss &&
+                             p_.gate.shift == 0 && gate_axis(p_).stride[kGateB] == 1;
+    if (!is_identity || !(p_.b_is_acc || std::is_same_v<A, S>)) return nullptr;
+    return static_cast<const A*>(b_) + task.at[kGateB];
+  }
+
+  /// Rows of one pattern, short ones too: the bookkeeping of run_row takes as long as 200 elements.
+  template <bool kIsSplat>
+  void run_plain(const GateTask& task) const {
+    const GateAxis axis = kIsSplat                ? p_.rows
+                          : p_.repeat.n_axes == 1 ? p_.repeat.axes[0]
+                                                  : GateAxis{};
+    const int64_t first = kIsSplat ? 0 : task.repeat_first;
+    const int64_t n_rows = kIsSplat ? task.n_rows : task.n_repeats;
+    const S* a = a_ + task.at[kGateA] + first * axis.stride[kGateA];
+    S* y = y_ + task.at[kGateY] + first * axis.stride[kGateY];
+    const A* gates = ready_gates<kIsSplat>(task);
+    if (gates == nullptr) {
+      make_gates(task);
+      gates = gates_;
+    }
+    for (int64_t i = 0; i < n_rows; ++i) {
+      const A* g = gates + (kIsSplat ? i : 0);
+      multiply_row<kIsSplat, true>(Row<S, S>{a, 1, 0, g, 0, nullptr, nullptr, nullptr, nullptr, y},
+                                   task.n_run);
+      a += axis.stride[kGateA];
+      y += axis.stride[kGateY];
+    }
+  }
+
   template <bool kIsSplat>
   void run_row(const int64_t (&at)[kGateArrays], int64_t gate, int64_t n) const {
     const GateAxis& run = p_.run;
@@ -148,8 +199,15 @@ class Worker {
       const S* c = c_ == nullptr ? nullptr : c_ + at[kGateC] + j * run.stride[kGateC];
       S* y = y_ + at[kGateY] + j * run.stride[kGateY];
       if (stages_c) gather_row(c, run.stride[kGateC], raw_c_, m);
-      Row<S, S> row{a, p_.n_terms, p_.a_term_stride, gates_ + gate + (kIsSplat ? 0 : j),
-                    gate_pitch(p_), nullptr, nullptr, nullptr, stages_c ? raw_c_ : c,
+      Row<S, S> row{a,
+                    p_.n_terms,
+                    p_.a_term_stride,
+                    gates_ + gate + (kIsSplat ? 0 : j),
+                    gate_pitch(p_),
+                    nullptr,
+                    nullptr,
+                    nullptr,
+                    stages_c ? raw_c_ : c,
                     stages_y ? raw_y_ : y};
       const A* extra = row.g + p_.n_terms * row.g_step;
       if (p_.has_offset) row.offset = extra;
@@ -207,14 +265,14 @@ void run(const void* problem, const Buffers& buffers, const void*, void* scratch
 
 }  // namespace
 
-#define SWATH_GATE(variant, is_splat, name, S)         \
-  extern const KernelFns gate_mul_##variant##_##name;  \
-  const KernelFns gate_mul_##variant##_##name{         \
-      reject<is_splat>, no_bytes, no_pack, scratch_bytes<S>, n_tasks, run<is_splat, S>};
-#define SWATH_GATE_DTYPES(variant, is_splat)  \
-  SWATH_GATE(variant, is_splat, f32, float)   \
-  SWATH_GATE(variant, is_splat, f64, double)  \
-  SWATH_GATE(variant, is_splat, f16, f16)     \
+#define SWATH_GATE(variant, is_splat, name, S)                                     \
+  extern const KernelFns gate_mul_##variant##_##name;                              \
+  const KernelFns gate_mul_##variant##_##name{reject<is_splat>, no_bytes, no_pack, \
+                                              scratch_bytes<S>, n_tasks,  run<is_splat, S>};
+#define SWATH_GATE_DTYPES(variant, is_splat) \
+  SWATH_GATE(variant, is_splat, f32, float)  \
+  SWATH_GATE(variant, is_splat, f64, double) \
+  SWATH_GATE(variant, is_splat, f16, f16)    \
   SWATH_GATE(variant, is_splat, bf16, bf16)
 SWATH_GATE_DTYPES(lanes, false)
 SWATH_GATE_DTYPES(splat, true)

@@ -41,6 +41,13 @@ struct AsymGauss {
   Vec<A> rate_;
 };
 
+template <class A>
+SWATH_ALWAYS_INLINE void add_shift(const GateFunction& g, A* x, int64_t n) {
+  if (g.shift == 0) return;
+  const Vec<A> shift = set1(static_cast<A>(g.shift));
+  for_lanes<A>(n, [&](int64_t j, int) { store(x + j, load(x + j) + shift); });
+}
+
 /// x = gate(x), n elements; x has room for whole vectors.
 template <class A>
 SWATH_ALWAYS_INLINE void apply_gate(const GateFunction& g, A* x, int64_t n) {
@@ -49,21 +56,15 @@ SWATH_ALWAYS_INLINE void apply_gate(const GateFunction& g, A* x, int64_t n) {
   } else if (g.kind != Activation::none) {
     activate(x, n, g.kind, g.value);
   }
-  if (g.shift == 0) return;
-  const Vec<A> shift = set1(static_cast<A>(g.shift));
-  for_lanes<A>(n, [&](int64_t j, int) { store(x + j, load(x + j) + shift); });
+  add_shift(g, x, n);
 }
 
-/// dy = dy gate'(b).
+/// dy = dy gate'(b) of the asymmetric Gaussian.
 template <class A>
-SWATH_ALWAYS_INLINE void apply_gate_grad(const GateFunction& g, const A* b, A* dy, int64_t n) {
-  if (g.is_asym_gauss) {
-    for_lanes<A>(n, [&](int64_t j, int) {
-      store(dy + j, load(dy + j) * AsymGauss<A>(g, load(b + j)).by_b());
-    });
-  } else if (g.kind != Activation::none) {
-    activation_grad(b, dy, n, g.kind, g.value);
-  }
+SWATH_ALWAYS_INLINE void multiply_by_slope(const GateFunction& g, const A* b, A* dy, int64_t n) {
+  for_lanes<A>(n, [&](int64_t j, int) {
+    store(dy + j, load(dy + j) * AsymGauss<A>(g, load(b + j)).by_b());
+  });
 }
 
 /// Adds the sums of dy and the gate's derivatives by (height, mu, left, right) to sums[4].
@@ -79,12 +80,10 @@ SWATH_ALWAYS_INLINE void add_param_sums(const GateFunction& g, const A* b, const
   };
   sums[0] += sum_of([](const AsymGauss<A>& t) { return t.e; });
   sums[1] -= sum_of([](const AsymGauss<A>& t) { return t.by_b(); });
-  sums[2] += sum_of([](const AsymGauss<A>& t) {
-    return select(t.is_left, t.by_rate(), zero<A>());
-  });
-  sums[3] += sum_of([](const AsymGauss<A>& t) {
-    return select(t.is_left, zero<A>(), t.by_rate());
-  });
+  sums[2] +=
+      sum_of([](const AsymGauss<A>& t) { return select(t.is_left, t.by_rate(), zero<A>()); });
+  sums[3] +=
+      sum_of([](const AsymGauss<A>& t) { return select(t.is_left, zero<A>(), t.by_rate()); });
 }
 
 }  // namespace

@@ -30,9 +30,9 @@ struct GateFunction {
 ///           is (c - centre) slope.
 /// Backward: da = dy phi'(a) g, db = gate'(b) sum of dy phi(a) over the repeats, and for the
 ///           asymmetric Gaussian one row (d height, d mu, d left, d right) of partial sums a task.
-/// b does not move along the axes of `repeat`; offset, centre and slope lie like b, in accumulators.
-/// If is_splat, `run` is such an axis and `rows` the one along which gates are made in vectors;
-/// else gates are made along `run`.
+/// b does not move along the axes of `repeat`; offset, centre and slope lie like b, in
+/// accumulators. If is_splat, `run` is such an axis and `rows` the one along which gates are made
+/// in vectors; else gates are made along `run`.
 struct GateProblem {
   DType dtype = DType::f32;
   bool is_backward = false, is_splat = false;
@@ -40,8 +40,8 @@ struct GateProblem {
   double activation_value = 0;
   GateFunction gate;
   bool b_is_acc = false, db_is_acc = false;  // accumulators instead of the storage type
-  bool has_c = false, has_offset = false, has_slope = false;   // forward
-  bool has_da = false, has_db = false, has_params = false;     // backward
+  bool has_c = false, has_offset = false, has_slope = false;  // forward
+  bool has_da = false, has_db = false, has_params = false;    // backward
   ArrayRef a, b, c, y, db, offset, centre, slope, params;
   int64_t n_terms = 1, a_term_stride = 0, b_term_stride = 0;
   GateAxis run, rows;

@@ -17,7 +17,8 @@ struct GateValue {
 
 GateValue gate_value(const GateFunction& g, double b) {
   if (!g.is_asym_gauss) {
-    return {activate_scalar(b, g.kind, g.value) + g.shift, activation_slope(b, g.kind, g.value), {}};
+    return {
+        activate_scalar(b, g.kind, g.value) + g.shift, activation_slope(b, g.kind, g.value), {}};
   }
   const double d = b - g.mu;
   const bool is_left = d < 0;
@@ -100,8 +101,8 @@ void run(const void* problem, const Buffers& buffers, const void*, void*, int64_
     for (int64_t i = 0; i < gates.n; ++i) {
       int64_t at_gate[kGateArrays], at[kGateArrays];
       move(at_gate, outer.at, gates, i);
-      const GateValue g = p.is_backward ? gate_value(p.gate, reference.gate_input(at_gate[kGateB]))
-                                        : GateValue{};
+      const GateValue g =
+          p.is_backward ? gate_value(p.gate, reference.gate_input(at_gate[kGateB])) : GateValue{};
       ScalarSum db;
       WalkPosition<kGateArrays> repeat(p.repeat, 0);
       for (int64_t r = 0; r < p.repeat.count(); ++r, repeat.advance()) {
@@ -132,9 +133,13 @@ size_t no_bytes(const void*) noexcept { return 0; }
 void no_pack(const void*, const Buffers&, void*) noexcept {}
 const KernelFns kFns{reject, no_bytes, no_pack, no_bytes, n_tasks, run};
 
-#define SWATH_REFERENCE(dtype)                                           \
-  {"gate_mul_" #dtype "_reference", "reference",     DType::dtype,       \
-   Cluster::reference,              DeviceType::cpu, &kFns}
+#define SWATH_REFERENCE(dtype)      \
+  {"gate_mul_" #dtype "_reference", \
+   "reference",                     \
+   DType::dtype,                    \
+   Cluster::reference,              \
+   DeviceType::cpu,                 \
+   &kFns}
 const KernelRecord kRecords[] = {SWATH_REFERENCE(f32), SWATH_REFERENCE(f64), SWATH_REFERENCE(f16),
                                  SWATH_REFERENCE(bf16)};
 #undef SWATH_REFERENCE

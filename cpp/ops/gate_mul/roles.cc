@@ -45,8 +45,8 @@ void take_run(GateProblem& p, GateGeometry& g) {
     p.run = take_axis(*best_axes, best);
   }
   if (!p.is_splat || g.kept.empty()) return;
-  const auto nearest = std::min_element(
-      g.kept.begin(), g.kept.end(), [](const GateAxis& a, const GateAxis& b) {
+  const auto nearest =
+      std::min_element(g.kept.begin(), g.kept.end(), [](const GateAxis& a, const GateAxis& b) {
         return std::abs(a.stride[kGateA]) < std::abs(b.stride[kGateA]);
       });
   p.rows = take_axis(g.kept, static_cast<size_t>(nearest - g.kept.begin()));
@@ -68,14 +68,14 @@ void cut(GateProblem& p) {
   if (p.is_splat) {
     const bool is_long = !p.is_backward && p.run.n > 4 * kElements;
     p.run_block = is_long ? 2 * kElements : p.run.n;
-    p.rows_block = std::clamp<int64_t>(kElements / std::max<int64_t>(1, p.run_block * n_repeats),
-                                       1, std::min(p.rows.n, most_gates));
+    p.rows_block = std::clamp<int64_t>(kElements / std::max<int64_t>(1, p.run_block * n_repeats), 1,
+                                       std::min(p.rows.n, most_gates));
     p.repeat_block = n_repeats;
     return;
   }
   p.run_block = std::min(p.run.n, std::max<int64_t>(64, p.is_backward ? kGates / 2 : most_gates));
-  p.repeat_block = p.is_backward ? n_repeats
-                                 : std::clamp<int64_t>(2 * kElements / p.run_block, 1, n_repeats);
+  p.repeat_block =
+      p.is_backward ? n_repeats : std::clamp<int64_t>(8 * kElements / p.run_block, 1, n_repeats);
 }
 
 }  // namespace

@@ -61,11 +61,10 @@ BranchCall describe(const CallSite& site, const TensorDesc& branches, const Tens
     site.fail(ErrorCode::shape, "branches",
               format("branches has shape {}, needed is at least one branch", shape_text(branches)));
   }
-  BranchCall call{site, branches, logits, without_first_axis(branches), {}, ndim,
-                  branches.shape[0]};
+  BranchCall call{site, branches, logits,           without_first_axis(branches),
+                  {},   ndim,     branches.shape[0]};
   call.map = map_axes(site, call.one, ndim, params.layout, "branches");
-  const int64_t needed[] = {is_batched ? call.one.shape[0] : 1, call.n_branches,
-                            call.n_channels()};
+  const int64_t needed[] = {is_batched ? call.one.shape[0] : 1, call.n_branches, call.n_channels()};
   const int first = is_batched ? 0 : 1;
   for (int i = first; i < 3; ++i) {
     if (logits.shape[i - first] == needed[i]) continue;
@@ -180,9 +179,9 @@ Plan plan_branch_select_backward(const TensorDesc& dy, const TensorDesc& branche
   g.y = to_branches;
   if (g.has_db) s.dp = g.db = reserve_temp(*plan, bytes_of(p_desc));
   GateGeometry axes = geometry(call, dy, without_first_axis(dbranches));
-  axes.kept.push_back({call.n_branches,
-                       {branches.strides[0], call.n_channels(), 0, dbranches.strides[0],
-                        call.n_channels()}});
+  axes.kept.push_back(
+      {call.n_branches,
+       {branches.strides[0], call.n_channels(), 0, dbranches.strides[0], call.n_channels()}});
   assign_gate_roles(g, std::move(axes));
   add_gate_step(*plan, call.site.op, g, plan->bytes);
   if (g.has_db) {

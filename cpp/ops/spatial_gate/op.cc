@@ -78,9 +78,8 @@ GateGeometry geometry(const SpatialCall& call, const TensorDesc& c, const Tensor
   GateGeometry g;
   const auto add = [&](GateAxes& axes, int64_t n, int at, int at_b, int64_t factor) {
     axes.push_back({n,
-                    {x.strides[at] * factor, at_b < 0 ? 0 : b.strides[at_b],
-                     c.strides[at] * factor, y.strides[at] * factor,
-                     at_b < 0 ? 0 : db.strides[at_b]}});
+                    {x.strides[at] * factor, at_b < 0 ? 0 : b.strides[at_b], c.strides[at] * factor,
+                     y.strides[at] * factor, at_b < 0 ? 0 : db.strides[at_b]}});
   };
   const int first = map.n >= 0 ? 1 : 0;
   if (map.n >= 0) add(g.kept, x.shape[map.n], map.n, is_p ? 0 : map.n, 1);
@@ -100,8 +99,8 @@ SoftmaxCall softmax_call(const SpatialCall& call, const TensorDesc& dlogits) {
   SoftmaxCall s;
   const auto add = [&](SoftmaxAxes& axes, int at) {
     const int at_p = static_cast<int>(s.outer.size() + s.axis.size());
-    axes.push_back({call.logits.shape[at],
-                    {call.logits.strides[at], dlogits.strides[at], p.strides[at_p]}});
+    axes.push_back(
+        {call.logits.shape[at], {call.logits.strides[at], dlogits.strides[at], p.strides[at_p]}});
   };
   if (map.n >= 0) add(s.outer, map.n);
   add(s.outer, map.c);

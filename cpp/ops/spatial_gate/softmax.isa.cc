@@ -70,9 +70,8 @@ void softmax_row(const SoftmaxProblem& s, const S* logits, A* p) {
     return select(is_inside, e, zero<A>());
   });
   const Vec<A> divisor = set1(sum);
-  for_lanes<A>(n, [&](int64_t j, int m) {
-    store_part(p + j, load_part<A>(p + j, m) / divisor, m);
-  });
+  for_lanes<A>(n,
+               [&](int64_t j, int m) { store_part(p + j, load_part<A>(p + j, m) / divisor, m); });
 }
 
 template <class S, class A>
@@ -204,10 +203,10 @@ using f64 = double;
 
 }  // namespace
 
-#define SWATH_KERNEL(variant, dtype, min_cluster)          \
-  extern const KernelFns spatial_gate_##variant##_##dtype; \
-  const KernelFns spatial_gate_##variant##_##dtype{        \
-      reject_##variant, no_bytes, no_pack, scratch_bytes<dtype>, n_tasks, run<dtype>};
+#define SWATH_KERNEL(variant, dtype, min_cluster)                                           \
+  extern const KernelFns spatial_gate_##variant##_##dtype;                                  \
+  const KernelFns spatial_gate_##variant##_##dtype{reject_##variant,     no_bytes, no_pack, \
+                                                   scratch_bytes<dtype>, n_tasks,  run<dtype>};
 #include "ops/spatial_gate/kernels.def"
 #undef SWATH_KERNEL
 

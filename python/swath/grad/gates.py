@@ -66,7 +66,7 @@ def gate_mul(
     a, b, activation, gate, add, tile, layout, threads
         As in `swath.gate_mul`.
     needs : sequence of "da", "db", "dadd", "dgate", optional
-        The results to compute; default all.
+        The results to compute, also by the names of their inputs ("x" for "dx"); default all.
 
     Returns
     -------
@@ -115,7 +115,7 @@ def spatial_gate(
     x, logits, ndim, layout, threads
         As in `swath.spatial_gate`.
     needs : sequence of "dx", "dlogits", optional
-        The results to compute; default all.
+        The results to compute, also by the names of their inputs ("x" for "dx"); default all.
 
     Returns
     -------
@@ -158,7 +158,7 @@ def spatial_softmax_gate(
     x, logits, residual, ndim, layout, threads
         As in `swath.spatial_softmax_gate`.
     needs : sequence of "dx", "dlogits", optional
-        The results to compute; default all.
+        The results to compute, also by the names of their inputs ("x" for "dx"); default all.
 
     Returns
     -------
@@ -201,7 +201,7 @@ def channel_gate(
     x, kind, weights, ndim, layout, threads
         As in `swath.channel_gate`.
     needs : sequence of "dx", "dweights", optional
-        The results to compute; default all.
+        The results to compute, also by the names of their inputs ("x" for "dx"); default all.
 
     Returns
     -------
@@ -249,7 +249,7 @@ def branch_select(
     branches, logits, layout, threads
         As in `swath.branch_select`.
     needs : sequence of "dbranches", "dlogits", optional
-        The results to compute; default all.
+        The results to compute, also by the names of their inputs ("x" for "dx"); default all.
 
     Returns
     -------

@@ -60,9 +60,8 @@ struct PairNeeds {
 
 /// Slots: dy, x, logits. Outputs: dx, dlogits.
 SWATH_API Plan plan_spatial_gate_backward(const TensorDesc& dy, const TensorDesc& x,
-                                          const TensorDesc& logits,
-                                          const SpatialGateParams& params, const PairNeeds& needs,
-                                          const PlanOptions& options = {});
+                                          const TensorDesc& logits, const SpatialGateParams& params,
+                                          const PairNeeds& needs, const PlanOptions& options = {});
 
 struct BranchSelectParams {
   Layout layout = Layout::channels_first;
@@ -78,8 +77,7 @@ SWATH_API Plan plan_branch_select(const TensorDesc& branches, const TensorDesc& 
 /// Slots: dy, branches, logits. Outputs: dbranches, dlogits.
 SWATH_API Plan plan_branch_select_backward(const TensorDesc& dy, const TensorDesc& branches,
                                            const TensorDesc& logits,
-                                           const BranchSelectParams& params,
-                                           const PairNeeds& needs,
+                                           const BranchSelectParams& params, const PairNeeds& needs,
                                            const PlanOptions& options = {});
 
 enum class ChannelGateKind : uint8_t { eca, se, cca, mean_std };
