@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 
 from bad_call import BadCall, ones, wrong
-from bad_call import wrong
 
 _map, _logits = ones(2, 4, 5, 5), ones(2, 1, 5, 5)
 _two_branches, _choice = ones(2, 1, 4, 5), ones(1, 2, 4)
