@@ -254,14 +254,18 @@ def conv_grad(
         f.weight_grad(du, xs, w), f.weight_grad(du_size, np.abs(xs), w), terms
     )
     axes = (0, *range(2, 2 + ndim))
-    found["dbias"] = Result((dv * (ratio != 0)).sum(axes), (dv_size * (ratio != 0)).sum(axes), terms)
+    found["dbias"] = Result(
+        (dv * (ratio != 0)).sum(axes), (dv_size * (ratio != 0)).sum(axes), terms
+    )
     if scale is not None:
         size = np.abs(dz) * v_size * (1 + _HALF_UNIT.get(dtype, 0) / unit) + dz_size * np.abs(v)
         found["dscale"] = Result((dz * v).sum(axes), size.sum(axes), terms)
     if shift is not None:
         found["dshift"] = Result(dz.sum(axes), dz_size.sum(axes), terms)
     if residual is not None:
-        full, size = (np.zeros_like(_first(residual.astype(accumulate), ndim, layout)) for _ in "ab")
+        full, size = (
+            np.zeros_like(_first(residual.astype(accumulate), ndim, layout)) for _ in "ab"
+        )
         mine = slice(start, stop) if full.shape[1] != len(w) else slice(None)
         before = residual_order == "before"
         full[:, mine], size[:, mine] = (dz, dz_size) if before else (g, np.abs(g))
