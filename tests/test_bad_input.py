@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 
 import swath
 from bad_calls import BAD_CALLS, BadCall, ones
+from bad_calls_grad import GRADIENTS
 from support import IS_SANITIZED, require
 
 BUILTIN = {
@@ -34,11 +36,11 @@ def test_error_classes_are_also_builtin_ones(name: str, base: type[Exception]) -
     assert issubclass(getattr(swath, name), swath.Error)
 
 
-@pytest.mark.parametrize("bad", BAD_CALLS, ids=str)
+@pytest.mark.parametrize("bad", BAD_CALLS + GRADIENTS, ids=str)
 def test_bad_call_raises_its_class(bad: BadCall) -> None:
     args, kwargs = bad.call()
     with pytest.raises(getattr(swath, bad.error)) as caught:
-        getattr(swath, bad.function)(*args, **kwargs)
+        attrgetter(bad.function)(swath)(*args, **kwargs)
     text = str(caught.value)
     assert text.startswith(f"{bad.function}: "), text
     assert re.search(rf"\b{bad.arg}\b", text), text
@@ -57,7 +59,7 @@ def test_out_is_untouched_after_an_error(bad: BadCall) -> None:
 
 def test_the_table_is_long_enough_and_its_ids_are_unique() -> None:
     assert len(BAD_CALLS) >= 70
-    assert len({b.id for b in BAD_CALLS}) == len(BAD_CALLS)
+    assert len({b.id for b in BAD_CALLS + GRADIENTS}) == len(BAD_CALLS + GRADIENTS)
 
 
 def test_message_says_what_was_found_and_what_is_needed() -> None:

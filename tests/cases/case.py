@@ -84,6 +84,10 @@ class Case:
         return OPERATOR[self.function]
 
     @property
+    def has_out(self) -> bool:
+        return True
+
+    @property
     def dtypes(self) -> tuple[str, ...]:
         return EXACT_DTYPES if self.op == "space_to_depth" else DTYPES
 

@@ -28,6 +28,10 @@ class GradCase(Case):
         return self.operator
 
     @property
+    def has_out(self) -> bool:
+        return False
+
+    @property
     def n_out_channels(self) -> int:
         return self.forward().n_out_channels
 
