@@ -143,6 +143,7 @@ def api_pages() -> dict[Path, str]:
         for operator in swath.info.operators()
         if (groups := operator_functions(operator))
     }
+    chapters["gradients"] = tools(swath.grad)
     chapters["tools"] = functions | tools(swath.info) | tools(swath.testing)
     pages = {
         DOCS / "api" / f"{chapter}.md": f"# {chapter}\n\n{GENERATED}\n\n"
@@ -171,7 +172,7 @@ def tools(module: ModuleType) -> dict[str, Any]:
         f"{short}.{name}": thing
         for name, thing in vars(module).items()
         if inspect.isfunction(inspect.unwrap(thing))
-        and thing.__module__ == module.__name__
+        and thing.__module__.startswith(module.__name__)
         and not name.startswith("_")
     }
 

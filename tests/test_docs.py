@@ -27,7 +27,8 @@ BLOCK = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
 def public_objects() -> Iterator[tuple[str, Any]]:
     """Functions and classes that a user can reach by name, each once."""
     seen: set[int] = set()
-    for prefix, module in (("", swath), ("info.", swath.info), ("testing.", swath.testing)):
+    modules = {"": swath, "grad.": swath.grad, "info.": swath.info, "testing.": swath.testing}
+    for prefix, module in modules.items():
         for name, thing in vars(module).items():
             is_ours = getattr(thing, "__module__", "").startswith("swath")
             if not name.startswith("_") and is_ours and callable(thing) and id(thing) not in seen:
