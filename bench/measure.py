@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
@@ -105,8 +106,9 @@ def difference(prepared: Prepared, expected: Array, allowed: float) -> str | Non
 
 def kernel_of(workload: Workload, values: dict[str, Array]) -> str:
     kwargs: dict[str, Any] = {**values, **workload.kwargs}
-    x = kwargs.pop("x")
-    return str(swath.info.explain(getattr(swath, workload.function), x, **kwargs).kernel)
+    first = [kwargs.pop(name) for name in ("dy", "x") if name in kwargs]
+    function = attrgetter(workload.function)(swath)
+    return str(swath.info.explain(function, *first, **kwargs).kernel)
 
 
 def check_once(workloads: Sequence[Workload], peers: Sequence[Peer], console: Console) -> list[Row]:

@@ -6,6 +6,7 @@ import math
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import numpy.typing as npt
 import swath
 
 Array = npt.NDArray[Any]
+POSITIONAL = ("dy", "x", "weight", "bias")
 Shape = tuple[int, ...]
 
 TESTS = Path(__file__).resolve().parents[1] / "tests"
@@ -56,6 +58,10 @@ class Workload:
         return self.kwargs.get("layout") == "channels_last"
 
     @property
+    def is_gradient(self) -> bool:
+        return self.function.startswith("grad.")
+
+    @property
     def n_spatial(self) -> int:
         if "weight" in self.arrays:
             return len(self.arrays["weight"][0]) - 2
@@ -80,11 +86,13 @@ class Workload:
 
     def call(self, values: Mapping[str, Array]) -> Callable[[], Array]:
         """The function's call on these arrays, with nothing left to look up."""
-        function, kwargs = getattr(swath, self.function), dict(self.kwargs)
+        function, kwargs = attrgetter(self.function)(swath), dict(self.kwargs)
         if self.in_place:
             kwargs["out"] = values["x"]
-        positional = [values[name] for name in ("x", "weight", "bias") if name in values]
-        kwargs |= {k: v for k, v in values.items() if k not in ("x", "weight", "bias")}
+        positional = [values[name] for name in POSITIONAL if name in values]
+        kwargs |= {k: v for k, v in values.items() if k not in POSITIONAL}
+        if self.is_gradient:  # of one input: the only one that is not None
+            return lambda: next(g for g in function(*positional, **kwargs) if g is not None)
         return lambda: function(*positional, **kwargs)
 
 
@@ -95,7 +103,12 @@ def allowed_difference(workload: Workload, values: Mapping[str, Array], largest:
     """
     reach = float(np.abs(values["x"].astype(np.float64)).max())
     terms = math.prod(per_axis_window(workload)) if "window" in workload.kwargs else 1
-    if "weight" in values:
+    if workload.kwargs.get("needs") == ("weight",):
+        terms = values["dy"].size // workload.shape("weight")[0]
+        reach *= terms * float(np.abs(values["dy"].astype(np.float64)).max())
+    elif "weight" in values:
+        if "dy" in values:
+            reach = float(np.abs(values["dy"].astype(np.float64)).max())
         weight = np.abs(values["weight"].astype(np.float64))
         terms = math.prod(weight.shape[1:])
         # a transposed convolution sums over the first axis instead: bound both
@@ -182,7 +195,17 @@ def shrink(workload: Workload) -> Workload:
     for key, limit in (("padding", TINY_KERNEL // 2), ("window", TINY_KERNEL)):
         if isinstance(kwargs.get(key), int):
             kwargs[key] = min(kwargs[key], limit)
+    if "dy" in arrays:  # stride 1 and the same size, or half of it
+        stride = per_axis_stride(workload)
+        spatial = tuple(-(-n // s) for n, s in zip(arrays["x"][0][2:], stride, strict=True))
+        shape, dtype = arrays["dy"]
+        arrays["dy"] = ((*shape[:2], *spatial), dtype)
     return replace(workload, arrays=arrays, kwargs=kwargs)
+
+
+def per_axis_stride(workload: Workload) -> Shape:
+    stride = workload.kwargs.get("stride", 1)
+    return (stride,) * workload.n_spatial if isinstance(stride, int) else tuple(stride)
 
 
 def sized(workload: Workload) -> Workload:
@@ -199,15 +222,19 @@ def sized(workload: Workload) -> Workload:
 def variants(workload: Workload) -> list[Workload]:
     """The workload, its channels-last twin where layouts differ, and the in-place call."""
     found = [workload]
-    x = workload.shape("x")
-    if workload.op in ("sliding_conv", "pooling") and len(x) == 4 and x[1] > 1:
-        x_last = ((x[0], *x[2:], x[1]), workload.dtype)
+    x, is_up = workload.shape("x"), workload.op == "conv_transpose"
+    if workload.op != "space_to_depth" and not is_up and len(x) == 4 and x[1] > 1:
+        images = {
+            name: ((n, *spatial, c), dtype)
+            for name, ((n, c, *spatial), dtype) in workload.arrays.items()
+            if name in ("dy", "x")
+        }
         kwargs = {**workload.kwargs, "layout": "channels_last"}
         found.append(
             replace(
                 workload,
                 name=f"{workload.name}_nhwc",
-                arrays={**workload.arrays, "x": x_last},
+                arrays={**workload.arrays, **images},
                 kwargs=kwargs,
             )
         )
