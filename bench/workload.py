@@ -16,11 +16,20 @@ import numpy.typing as npt
 import swath
 
 Array = npt.NDArray[Any]
+POSITIONAL = ("dy", "x", "weight", "bias")
 Shape = tuple[int, ...]
 
 TESTS = Path(__file__).resolve().parents[1] / "tests"
 # take both layouts
-LAYOUTS = ("sliding_conv", "gated_conv", "partial_conv", "pooling", "pooling_backward")
+LAYOUTS = (
+    "sliding_conv",
+    "gated_conv",
+    "partial_conv",
+    "conv_backward",
+    "conv_weight_grad",
+    "pooling",
+    "pooling_backward",
+)
 POSITIONAL = ("dy", "x", "weight", "bias")
 TINY_EXTENT, TINY_KERNEL = 12, 11  # spatial sizes of --small
 
@@ -73,6 +82,10 @@ class Workload:
         return self.kwargs.get("layout") == "channels_last"
 
     @property
+    def is_gradient(self) -> bool:
+        return self.function.startswith("grad.")
+
+    @property
     def n_spatial(self) -> int:
         if "weight" in self.arrays:
             return len(self.arrays["weight"][0]) - 2
@@ -105,8 +118,10 @@ class Workload:
             kwargs["out"] = values["x"]
         positional, named = arguments(values)
         kwargs |= named
-        if self.is_gradient or "mask" in values:
+        if "mask" in values:
             return lambda: function(*positional, **kwargs)[0]
+        if self.is_gradient:  # of one input: the only one that is not None
+            return lambda: next(g for g in function(*positional, **kwargs) if g is not None)
         return lambda: function(*positional, **kwargs)
 
 
@@ -135,7 +150,12 @@ def allowed_difference(workload: Workload, values: Mapping[str, Array], largest:
     terms = math.prod(per_axis_window(workload)) if "window" in workload.kwargs else 1
     if "w0" in values:  # a gate's error grows with the sum behind it
         terms = math.prod(values["w0"].shape[1:])
-    if "weight" in values:
+    if workload.kwargs.get("needs") == ("weight",):
+        terms = values["dy"].size // workload.shape("weight")[0]
+        reach *= terms * float(np.abs(values["dy"].astype(np.float64)).max())
+    elif "weight" in values:
+        if "dy" in values:
+            reach = float(np.abs(values["dy"].astype(np.float64)).max())
         weight = np.abs(values["weight"].astype(np.float64))
         terms = math.prod(weight.shape[1:])
         # a transposed convolution sums over the first axis instead: bound both
@@ -242,7 +262,17 @@ def shrink(workload: Workload) -> Workload:
     for key, limit in (("padding", TINY_KERNEL // 2), ("window", TINY_KERNEL)):
         if isinstance(kwargs.get(key), int):
             kwargs[key] = min(kwargs[key], limit)
+    if "dy" in arrays:  # stride 1 and the same size, or half of it
+        stride = per_axis_stride(workload)
+        spatial = tuple(-(-n // s) for n, s in zip(arrays["x"][0][2:], stride, strict=True))
+        shape, dtype = arrays["dy"]
+        arrays["dy"] = ((*shape[:2], *spatial), dtype)
     return replace(workload, arrays=arrays, kwargs=kwargs)
+
+
+def per_axis_stride(workload: Workload) -> Shape:
+    stride = workload.kwargs.get("stride", 1)
+    return (stride,) * workload.n_spatial if isinstance(stride, int) else tuple(stride)
 
 
 def sized(workload: Workload) -> Workload:

@@ -182,7 +182,7 @@ def tools(module: ModuleType) -> dict[str, Any]:
         f"{short}.{name}": thing
         for name, thing in vars(module).items()
         if inspect.isfunction(inspect.unwrap(thing))
-        and thing.__module__ == module.__name__
+        and thing.__module__.startswith(module.__name__)
         and not name.startswith("_")
     }
 

@@ -56,9 +56,7 @@ GATES: list[BadCall] = [
     wrong("map_rank", "spatial_gate", "ShapeError", "x", ones(5, 5), ones(5, 5)),
     wrong("map_ndim", "spatial_gate", "ParamError", "ndim", _map, _logits, ndim=4),
     wrong("map_ndim_and_rank", "spatial_gate", "ShapeError", "x", _map, _logits, ndim=1),
-    wrong(
-        "softmax_groups", "spatial_softmax_gate", "ShapeError", "logits", _map, ones(2, 3, 5, 5)
-    ),
+    wrong("softmax_groups", "spatial_softmax_gate", "ShapeError", "logits", _map, ones(2, 3, 5, 5)),
     wrong(
         "softmax_residual",
         "spatial_softmax_gate",

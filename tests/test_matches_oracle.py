@@ -52,7 +52,7 @@ def test_the_chosen_kernel_matches_the_oracle(case: Case, dtype: str) -> None:
 
 
 @pytest.mark.parametrize("cluster", clusters())
-@pytest.mark.parametrize("case", CASES["conv_transpose"], ids=str)
+@pytest.mark.parametrize("case", CASES["conv_transpose"] + CASES["conv_backward"], ids=str)
 def test_composed_operators_match_on_every_cluster(case: Case, cluster: str) -> None:
     arrays = case.inputs("f32")
     actual = _accepted(case, arrays, cluster)

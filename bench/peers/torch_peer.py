@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 
 from peers import torch_gates
-from peers.base import Geometry, Peer, Prepared, Unsupported, fastest, geometry, reject
+from peers.base import Geometry, Peer, Prepared, Unsupported, fastest, geometry
 from workload import Array, Workload
 
 Tensor = torch.Tensor
@@ -65,7 +65,8 @@ class TorchPlanar(Peer):
         def as_numpy(y: Tensor) -> Array:
             y = shape(y, workload.n_spatial)
             y = y.float() if y.dtype.itemsize == 2 else y
-            return (y.movedim(1, -1) if workload.is_channels_last else y).numpy()
+            is_image = workload.kwargs.get("needs") != ("weight",)
+            return (y.movedim(1, -1) if workload.is_channels_last and is_image else y).numpy()
 
         return Prepared(call, as_numpy)
 
@@ -74,7 +75,7 @@ class TorchPlanar(Peer):
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """The layout of this peer, made before timing."""
         del n_spatial
-        return x.contiguous(), tensors
+        return x.contiguous(), {name: t.contiguous() for name, t in tensors.items()}
 
     def output_shape(self, y: Tensor, n_spatial: int) -> Tensor:
         del n_spatial
@@ -92,6 +93,8 @@ class TorchPlanar(Peer):
         g = geometry(workload)
         if workload.is_gradient and "pool" in workload.function:
             return [pool_backward(workload, g, self.rank(workload), tensors["dy"], x)]
+        if workload.is_gradient:
+            return [gradient(workload, g, tensors)]
         if workload.op == "pooling":
             return [pool(workload, g, self.rank(workload))]
         weight, bias = tensors["weight"], tensors.get("bias")
@@ -220,6 +223,28 @@ def masked(
         new = s.clamp(0, 1)
         ratio = window / (s + 1e-8) * new
         return (convolve(x * mask) * ratio + column) * new
+
+    return call
+
+
+def gradient(
+    workload: Workload, g: Geometry, tensors: Mapping[str, Tensor]
+) -> Callable[[Tensor], Tensor]:
+    """The one gradient that is wanted, of x or of the weight."""
+    needs = workload.kwargs["needs"]
+    if not g.is_symmetric or needs not in (("x",), ("weight",)):
+        raise Unsupported("padding")
+    mask = [name in needs for name in ("x", "weight", "bias")]
+    padding, zero = [before for before, _ in g.pads], [0] * len(g.pads)
+    dy, weight = tensors["dy"], tensors["weight"]
+    backward = torch.ops.aten.convolution_backward
+
+    def call(x: Tensor) -> Tensor:
+        grads = backward(
+            dy, x, weight, None, g.stride, padding, g.dilation, False, zero, g.groups, mask
+        )
+        found: Tensor = grads[0 if needs == ("x",) else 1]
+        return found
 
     return call
 

@@ -139,14 +139,15 @@ void Plan::run(std::span<const void* const> inputs, std::span<void* const> outpu
   Buffers buffers = to_buffers(inputs, outputs);
   buffers.temp = workspace;
   for (const auto& check : impl_->checks) check(buffers);
-  const std::byte* packed = impl_->packed.get();
+  const bool is_packed = impl_->packed != nullptr;
   std::byte* scratch = workspace + aligned(impl_->temp_bytes);
-  if (packed == nullptr) {
-    pack_weights(*impl_, buffers, scratch);
-    packed = scratch;
-    scratch += impl_->packed_bytes;
-  }
+  std::byte* packed = is_packed ? impl_->packed.get() : scratch;
+  if (!is_packed) scratch += impl_->packed_bytes;
   for (const Step& s : impl_->steps) {
+    // Not before the earlier steps have run: the weights may be what one of them computes.
+    if (!is_packed && s.packed_bytes > 0) {
+      s.kernel->fns->pack(s.problem.get(), buffers, packed + s.packed_offset);
+    }
     run_step(s, buffers, packed + s.packed_offset, scratch, executor, limit);
   }
 }

@@ -28,8 +28,8 @@ from swath.ops.conv_plan import (
     PartialConv3d,
 )
 from swath.ops.conv_transpose import conv_transpose1d, conv_transpose2d, conv_transpose3d
-from swath.ops.gated_conv import gated_conv1d, gated_conv2d, gated_conv3d
 from swath.ops.gate_mul import gate_mul
+from swath.ops.gated_conv import gated_conv1d, gated_conv2d, gated_conv3d
 from swath.ops.partial_conv import partial_conv1d, partial_conv2d, partial_conv3d
 from swath.ops.pooling import (
     avg_pool1d,

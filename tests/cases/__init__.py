@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from cases import (
+    conv_backward,
     conv_transpose,
+    conv_weight_grad,
     gated_conv,
     gates,
     partial_conv,
@@ -26,12 +28,16 @@ CASES: dict[str, list[Case]] = {
     "spatial_gate": gates.SPATIAL_CASES,
     "channel_stats": gates.STATS_CASES,
     "channel_gate": gates.CHANNEL_CASES,
+    "conv_weight_grad": [*conv_weight_grad.CASES],
+    "conv_backward": [*conv_backward.CASES],
 }
 WORKLOADS: dict[str, list[Workload]] = {
     "sliding_conv": sliding_conv.WORKLOADS,
     "gated_conv": gated_conv.WORKLOADS,
     "partial_conv": partial_conv.WORKLOADS,
     "conv_transpose": conv_transpose.WORKLOADS,
+    "conv_weight_grad": conv_weight_grad.WORKLOADS,
+    "conv_backward": conv_backward.WORKLOADS,
     "pooling": pooling.WORKLOADS,
     "pooling_backward": pooling_backward.WORKLOADS,
     "space_to_depth": space_to_depth.WORKLOADS,

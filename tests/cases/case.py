@@ -117,7 +117,7 @@ class Case:
         return KERNELS_OF.get(self.op, self.op)
 
     @property
-    def takes_out(self) -> bool:
+    def has_out(self) -> bool:
         return True
 
     @property

@@ -39,7 +39,7 @@ class GateCase(Case):
         return DTYPES
 
     @property
-    def takes_out(self) -> bool:
+    def has_out(self) -> bool:
         return not self.result
 
     @property

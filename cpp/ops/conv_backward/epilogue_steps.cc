@@ -137,71 +137,97 @@ EpilogueGradProblem make_problem(PlanImpl& plan, const ConvCall& call, const Ope
   return p;
 }
 
-/// Output channels of one dilation: partial padding's ratio depends on it.
-ConvCall narrowed(const ConvCall& call, const ConvArrays& arrays, const SlidingConvParams& params) {
-  ConvCall part{.site = call.site,
-                .arrays = arrays,
-                .x = call.x,
-                .weight = *arrays.weight.desc,
-                .params = params,
-                .xmap = call.xmap,
-                .runs = {},
-                .mask = {}};
-  part.n_batch = call.n_batch;
-  part.n_in = call.n_in;
-  part.n_out = arrays.weight.desc->shape[0];
-  part.kernel = call.kernel;
-  part.out = call.out;
-  part.mask = call.mask;
-  return part;
+/// Channels [begin, begin + n) of an array that may be absent.
+OwnOperand channels_of(const Operand& x, int axis, int64_t begin, int64_t n) {
+  return x.desc == nullptr ? OwnOperand{} : slice(x, axis, begin, n);
 }
+Operand present(const OwnOperand& x) { return x.desc.rank == 0 ? Operand{} : x.operand(); }
 
-/// One pass for all channels, or for each run of one dilation if the ratio differs.
-void add_passes(PlanImpl& plan, const ConvCall& call, const Operand& dy, const Operand& v,
-                const Operand& du, const EpilogueGrads& grads, const GatePartner* partner) {
-  const int c = call.xmap.c, ndim = call.params.ndim;
-  const bool residual_in_z = call.params.residual_before_activation;
-  for (const DilationRun& run : call.runs) {
-    const int64_t begin = is_partial(call) ? run.begin : 0;
-    const int64_t n = is_partial(call) ? run.end - run.begin : call.n_out;
-    const auto channels = [&](const Operand& x, int axis) {
-      return x.desc == nullptr ? OwnOperand{} : slice(x, axis, begin, n);
-    };
-    const auto present = [](const OwnOperand& x) {
-      return x.desc.rank == 0 ? Operand{} : x.operand();
-    };
-    const OwnOperand weight = slice(call.arrays.weight, 0, begin, n);
-    const OwnOperand scale = channels(call.arrays.scale, 0), shift = channels(call.arrays.shift, 0);
-    const OwnOperand residual = channels(call.arrays.residual, c);
-    const ConvArrays arrays{.x = call.arrays.x,
-                            .weight = weight.operand(),
-                            .scale = present(scale),
-                            .shift = present(shift)};
-    SlidingConvParams params = call.params;
+/// The output channels [begin, begin + n), which share their dilation, as a call of their own.
+struct ChannelPart {
+  OwnOperand weight, scale, shift;
+  ConvArrays arrays;
+  SlidingConvParams params;
+
+  ChannelPart(const ConvCall& call, const DilationRun& run, int64_t begin, int64_t n)
+      : weight(slice(call.arrays.weight, 0, begin, n)),
+        scale(channels_of(call.arrays.scale, 0, begin, n)),
+        shift(channels_of(call.arrays.shift, 0, begin, n)),
+        arrays{.x = call.arrays.x,
+               .weight = weight.operand(),
+               .scale = present(scale),
+               .shift = present(shift)},
+        params(call.params) {
     params.dilation_per_channel = nullptr;
     params.dilation = run.dilation;
-    const ConvCall part = narrowed(call, arrays, params);
-    const OwnOperand dy_part = slice(dy, c, begin, n), v_part = channels(v, c);
-    const OwnOperand du_part = channels(du, c), dresidual = channels(grads.dresidual, c);
-    const OwnOperand dbias = channels(grads.dbias, 0), dscale = channels(grads.dscale, 0);
-    const OwnOperand dshift = channels(grads.dshift, 0);
-    EpilogueGradProblem p = make_problem(plan, part, dy_part.operand());
-    p.v = view_of(present(v_part), call.xmap, ndim);
-    p.du = view_of(present(du_part), call.xmap, ndim);
-    if (partner != nullptr) {
-      const OwnOperand other = channels(partner->v, c);
-      p.other = view_of(other.operand(), call.xmap, ndim);
-      set_values(partner->call, p.other_epilogue);
-      p.other_epilogue.scale_offset += begin * p.other_epilogue.scale_stride;
-      p.other_epilogue.shift_offset += begin * p.other_epilogue.shift_stride;
-    }
-    if (residual_in_z) {
-      p.residual = view_of(present(residual), call.xmap, ndim);
-      p.dresidual = view_of(present(dresidual), call.xmap, ndim);
-    }
-    add_pass(plan, p, {present(dbias), present(dscale), present(dshift), {}}, call.params.op);
-    if (!is_partial(call)) return;
   }
+  ChannelPart(const ChannelPart&) = delete;
+
+  ConvCall call_like(const ConvCall& call) const {
+    ConvCall part{.site = call.site,
+                  .arrays = arrays,
+                  .x = call.x,
+                  .weight = weight.desc,
+                  .params = params,
+                  .xmap = call.xmap,
+                  .runs = {},
+                  .mask = call.mask};
+    part.n_batch = call.n_batch;
+    part.n_in = call.n_in;
+    part.n_out = weight.desc.shape[0];
+    part.kernel = call.kernel;
+    part.out = call.out;
+    return part;
+  }
+};
+
+/// The arrays over batch, channels and positions that one pass works on.
+struct PassArrays {
+  Operand dy, v, du;
+  const GatePartner* partner = nullptr;
+};
+
+/// The partner's v and epilogue for channels [begin, begin + n).
+void set_partner(const GatePartner& partner, int64_t begin, int64_t n, const AxisMap& map, int ndim,
+                 EpilogueGradProblem& p) {
+  p.other = view_of(slice(partner.v, map.c, begin, n).operand(), map, ndim);
+  ConvEpilogue& e = p.other_epilogue;
+  set_values(partner.call, e);
+  e.scale_offset += begin * e.scale_stride;
+  e.shift_offset += begin * e.shift_stride;
+}
+
+void add_run(PlanImpl& plan, const ConvCall& call, const DilationRun& run, const PassArrays& arrays,
+             const EpilogueGrads& grads) {
+  const int c = call.xmap.c, ndim = call.params.ndim;
+  const int64_t begin = run.begin, n = run.end - run.begin;
+  const ChannelPart part(call, run, begin, n);
+  const OwnOperand dy = slice(arrays.dy, c, begin, n);
+  EpilogueGradProblem p = make_problem(plan, part.call_like(call), dy.operand());
+  const OwnOperand v = channels_of(arrays.v, c, begin, n), du = channels_of(arrays.du, c, begin, n);
+  p.v = view_of(present(v), call.xmap, ndim);
+  p.du = view_of(present(du), call.xmap, ndim);
+  if (arrays.partner != nullptr) set_partner(*arrays.partner, begin, n, call.xmap, ndim, p);
+  if (call.params.residual_before_activation) {
+    const OwnOperand residual = channels_of(call.arrays.residual, c, begin, n);
+    const OwnOperand dresidual = channels_of(grads.dresidual, c, begin, n);
+    p.residual = view_of(present(residual), call.xmap, ndim);
+    p.dresidual = view_of(present(dresidual), call.xmap, ndim);
+  }
+  const OwnOperand dbias = channels_of(grads.dbias, 0, begin, n);
+  const OwnOperand dscale = channels_of(grads.dscale, 0, begin, n);
+  const OwnOperand dshift = channels_of(grads.dshift, 0, begin, n);
+  add_pass(plan, p, {present(dbias), present(dscale), present(dshift), {}}, call.params.op);
+}
+
+/// One pass for all channels, or for each run of one dilation where partial padding's ratio
+/// depends on it.
+void add_passes(PlanImpl& plan, const ConvCall& call, const PassArrays& arrays,
+                const EpilogueGrads& grads) {
+  if (!is_partial(call)) {
+    return add_run(plan, call, {0, call.n_out, call.runs.front().dilation}, arrays, grads);
+  }
+  for (const DilationRun& run : call.runs) add_run(plan, call, run, arrays, grads);
 }
 
 }  // namespace
@@ -250,14 +276,15 @@ OwnOperand add_epilogue_backward(PlanImpl& plan, const ConvCall& call, const Ope
   if (needs_v) v = add_sum_again(plan, call, *dy.desc);
   // du goes where v was: each element is read before it is written.
   if (needs_du && changes) du = needs_v ? v : reserve_like(plan, *dy.desc, dy.desc->dtype);
-  add_passes(plan, call, dy, needs_v ? v.operand() : Operand{},
-             needs_du && changes ? du.operand() : Operand{}, rest, nullptr);
+  add_passes(plan, call,
+             {dy, needs_v ? v.operand() : Operand{}, needs_du && changes ? du.operand() : Operand{}},
+             rest);
   return du;
 }
 
 void add_gated_half(PlanImpl& plan, const ConvCall& call, const Operand& dy, const Operand& v,
                     const GatePartner& partner, const Operand& du, const EpilogueGrads& grads) {
-  add_passes(plan, call, dy, v, du, grads, &partner);
+  add_passes(plan, call, {dy, v, du, &partner}, grads);
 }
 
 namespace {

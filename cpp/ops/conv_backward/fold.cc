@@ -16,7 +16,7 @@ struct FoldAxis {
 };
 
 struct FoldProblem {
-  DType from_dtype, to_dtype;
+  DType to_dtype;
   PaddingMode mode;
   bool accumulate;
   ArrayRef from, to;
@@ -162,8 +162,7 @@ const KernelRecord kWiden{"widen",           "widen",         DType::f32,
 void add_fold(PlanImpl& plan, const AxisMap& map, int ndim, const Operand& from, const Operand& to,
               const std::array<int64_t, 3>& pad_before, PaddingMode mode, bool accumulate) {
   const TensorDesc &f = *from.desc, &t = *to.desc;
-  FoldProblem p{.from_dtype = f.dtype,
-                .to_dtype = t.dtype,
+  FoldProblem p{.to_dtype = t.dtype,
                 .mode = mode,
                 .accumulate = accumulate,
                 .from = from.ref,

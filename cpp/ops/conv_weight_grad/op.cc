@@ -10,16 +10,21 @@ namespace {
 
 constexpr double kFlopsPerSecond = 40e9;
 constexpr double kBytesPerSecond = 10e9;
-/// Positions whose sum costs about as much as writing and adding one partial sum of a weight.
-constexpr int64_t kPositionsPerPartial = 128;
-/// Weights of about one task.
-constexpr int64_t kWeightsPerTask = 2048;
+/// Positions whose sum costs much more than to write and add one partial sum of a weight: with 512,
+/// the partial sums of 64 x 64 weights of 3x3 at 56x56 cost 3 % of the whole.
+constexpr int64_t kPositionsPerPartial = 512;
+/// Output channels of about one task, and channels of a depthwise one along channels.
+constexpr int64_t kOutputsPerTask = 32, kChannelsPerTask = 64;
 
 /// By the shape of one sample and of the weight alone.
-int64_t partials_for(const ConvProblem& p, int64_t n_weights) {
+int64_t partials_for(const ConvProblem& p) {
+  const bool is_depthwise = p.in_per_group == 1 && p.out_per_group == 1;
+  const auto tasks_of = [](int64_t n, int64_t each) { return (n + each - 1) / each; };
+  const int64_t tasks = is_depthwise && p.y_channel_stride == 1
+                            ? tasks_of(p.n_groups, kChannelsPerTask)
+                            : p.n_groups * tasks_of(p.out_per_group, kOutputsPerTask);
   const int64_t by_work = p.n_positions() / kPositionsPerPartial;
-  const int64_t by_tasks = kEnoughTasks * kWeightsPerTask / std::max<int64_t>(n_weights, 1);
-  return std::clamp<int64_t>(std::min(by_work, by_tasks), 1, kMostPartials);
+  return std::clamp<int64_t>(std::min(by_work, kEnoughTasks / tasks), 1, kMostPartials);
 }
 
 void add_problem(PlanImpl& plan, WeightGradProblem problem, const std::string& op) {
@@ -33,7 +38,7 @@ void add_problem(PlanImpl& plan, WeightGradProblem problem, const std::string& o
       std::max(flops / kFlopsPerSecond, values * item_bytes(p.dtype) / kBytesPerSecond);
   plan.flops += static_cast<int64_t>(flops);
   const int64_t n = problem.n_weights();
-  problem.n_partials = partials_for(p, n);
+  problem.n_partials = partials_for(p);
   canonicalize_axes(p);
   const PartialSums sums{.dtype = p.dtype, .n_partials = problem.n_partials, .n = n, .pitch = n};
   if (sums.n_partials > 1) problem.partials = reserve_partials(plan, sums);

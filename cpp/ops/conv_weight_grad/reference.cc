@@ -3,6 +3,7 @@
 
 #include "core/kernel.h"
 #include "ops/conv_weight_grad/problem.h"
+#include "ops/sliding_conv/reference_mask.h"
 
 namespace swath {
 namespace {
@@ -49,15 +50,18 @@ struct Weight {
     const int64_t channel = o / p.out_per_group * p.in_per_group + c;
     int64_t x = p.x_offset + n * p.x_batch_stride + channel * p.x_channel_stride;
     int64_t y = p.y_offset + n * p.y_batch_stride + o * p.y_channel_stride;
+    int64_t indices[3] = {};
     for (int i = 0; i < 3; ++i) {
       const ConvAxis& a = p.axis[i];
       const int64_t index =
           padded_index(a.first_input(at[i]) + tap[i] * a.dilation, a.in, p.padding_mode);
       if (index < 0) return 0;
+      indices[i] = index;
       x += index * a.x_stride;
       y += at[i] * a.y_stride;
     }
-    return value(b.read(p.x), x) * value(b.read(p.y), y);
+    const double m = mask_at(p, b, n, channel, indices);
+    return m == 0 ? 0 : m * value(b.read(p.x), x) * value(b.read(p.y), y);
   }
 };
 

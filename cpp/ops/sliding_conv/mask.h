@@ -107,7 +107,7 @@ SWATH_ALWAYS_INLINE void convert_mask(const char* from, int64_t stride, T* to, i
   const M* values = reinterpret_cast<const M*>(from);
   for (int64_t i = 0; i < n; ++i) {
     if constexpr (sizeof(M) == 1) {
-      to[i] = static_cast<T>(values[i * stride]);
+      to[i] = values[i * stride] != 0 ? T{1} : T{0};
     } else {
       to[i] = static_cast<T>(to_acc(values[i * stride]));
     }

@@ -4,7 +4,7 @@
 
 #include "core/kernel.h"
 #include "ops/common/scalar.h"
-#include "ops/sliding_conv/problem.h"
+#include "ops/sliding_conv/reference_mask.h"
 
 namespace swath {
 namespace {
@@ -18,27 +18,6 @@ struct Element {
 
   static double value(const void* base, int64_t offset) {
     return static_cast<double>(static_cast<const T*>(base)[offset]);
-  }
-
-  /// Factor of the mask for channel c (over all groups) at an input position; 1 without a mask.
-  double mask_at(int64_t c, const int64_t* index) const {
-    const ConvMask& m = p.mask;
-    if (!m.has_values) return 1;
-    int64_t i = m.offset + n * m.batch_stride + c * m.channel_stride;
-    for (int axis = 0; axis < 3; ++axis) i += index[axis] * p.axis[axis].mask_stride;
-    const void* values = b.read(m.values);
-    switch (m.dtype) {
-      case DType::f64:
-        return static_cast<const double*>(values)[i];
-      case DType::f32:
-        return static_cast<const float*>(values)[i];
-      case DType::f16:
-        return static_cast<double>(static_cast<const Eigen::half*>(values)[i]);
-      case DType::bf16:
-        return static_cast<double>(static_cast<const Eigen::bfloat16*>(values)[i]);
-      default:
-        return static_cast<const uint8_t*>(values)[i];
-    }
   }
 
   /// In blocks of 512 terms: for f64 data a longer sequential sum misses the sqrt(terms) tolerance.
@@ -67,7 +46,7 @@ struct Element {
           x_at += index * a.x_stride;
           w_at += tap * a.w_stride;
         }
-        const double m = is_zero ? 0 : mask_at(g * p.in_per_group + c, indices);
+        const double m = is_zero ? 0 : mask_at(p, b, n, g * p.in_per_group + c, indices);
         if (m != 0) block += m * value(x, x_at) * value(b.read(p.w), w_at);
         if (++n_terms % 512 == 0) {
           total += block;

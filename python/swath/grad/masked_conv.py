@@ -5,8 +5,18 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from swath import _core
-from swath._types import Activation, Array, GateOrder, Ints, Layout, MaskUpdate, Needs, Padding
-from swath._types import PaddingMode, PassThrough
+from swath._types import (
+    Activation,
+    Array,
+    GateOrder,
+    Ints,
+    Layout,
+    MaskUpdate,
+    Needs,
+    Padding,
+    PaddingMode,
+    PassThrough,
+)
 from swath.grad.conv import ConvGrads
 
 
