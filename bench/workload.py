@@ -82,10 +82,6 @@ class Workload:
         return self.kwargs.get("layout") == "channels_last"
 
     @property
-    def is_gradient(self) -> bool:
-        return self.function.startswith("grad.")
-
-    @property
     def n_spatial(self) -> int:
         if "weight" in self.arrays:
             return len(self.arrays["weight"][0]) - 2

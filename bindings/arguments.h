@@ -66,7 +66,6 @@ ActivationChoice read_activation(py::handle object, ArgName name);
 /// The index of a string among `names`.
 int read_choice(py::handle object, std::span<const std::string_view> names, ArgName name);
 
-
 Layout read_layout(py::handle object, const char* op);
 PaddingMode read_padding_mode(py::handle object, const char* op);
 

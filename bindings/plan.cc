@@ -132,8 +132,8 @@ Plan GatedConvPlan::make_plan(const TensorDesc& x, const TensorDesc* extra,
 
 Plan PartialConvPlan::make_plan(const TensorDesc& x, const TensorDesc* extra,
                                 const PlanOptions& options) const {
-  return plan_partial_conv(x, weight_->desc, desc_of(bias_), extra,
-                           options_.with(settings_.params), options);
+  return plan_partial_conv(x, weight_->desc, desc_of(bias_), extra, options_.with(settings_.params),
+                           options);
 }
 
 void ConvPlan::set_constants(Call& call) const {
@@ -210,6 +210,5 @@ py::dict ConvPlan::arrays() const {
   }
   return result;
 }
-
 
 }  // namespace swath::python

@@ -34,12 +34,21 @@ std::unique_ptr<GatedConvPlan> make_gated(int ndim, py::handle weight, py::handl
                                           py::handle channels, py::handle passthrough,
                                           py::handle scale, py::handle shift, py::handle threads) {
   const char* op = kGatedNames[ndim - 1];
-  return ConvPlan::make<GatedConvPlan>(
-      op,
-      read_conv_settings(ndim, op,
-                         {stride, padding, dilation, groups, padding_mode, layout, channels,
-                          passthrough, activation, {}, threads}),
-      ConvConstants{weight, bias, scale, shift}, read_gate(gate, order, op));
+  return ConvPlan::make<GatedConvPlan>(op,
+                                       read_conv_settings(ndim, op,
+                                                          {stride,
+                                                           padding,
+                                                           dilation,
+                                                           groups,
+                                                           padding_mode,
+                                                           layout,
+                                                           channels,
+                                                           passthrough,
+                                                           activation,
+                                                           {},
+                                                           threads}),
+                                       ConvConstants{weight, bias, scale, shift},
+                                       read_gate(gate, order, op));
 }
 
 std::unique_ptr<PartialConvPlan> make_partial(int ndim, py::handle weight, py::handle bias,
@@ -98,9 +107,9 @@ void bind_plan(py::module_& m) {
   py::class_<ConvPlan> plain(m, "ConvPlan");
   plain.def(py::init(&make_plain), py::arg("ndim"), py::arg("weight"), py::arg("bias"),
             py::arg("stride"), py::arg("padding"), py::arg("dilation"), py::arg("groups"),
-            py::arg("padding_mode"), py::arg("layout"), py::arg("channels"),
-            py::arg("passthrough"), py::arg("activation"), py::arg("scale"), py::arg("shift"),
-            py::arg("residual_order"), py::arg("threads"), py::pos_only());
+            py::arg("padding_mode"), py::arg("layout"), py::arg("channels"), py::arg("passthrough"),
+            py::arg("activation"), py::arg("scale"), py::arg("shift"), py::arg("residual_order"),
+            py::arg("threads"), py::pos_only());
   bind_call_with_residual(plain);
   bind_common(plain);
 

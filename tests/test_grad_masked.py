@@ -78,7 +78,9 @@ def test_every_dtype_agrees_with_float64(case: Case) -> None:
         actual = _call(case, arrays, dy)
         assert case.weight is not None
         terms = int(np.prod(case.weight[1:]) + dy.size // max(case.weight[0], 1))
-        allowed = 8 * swath.testing.tolerance(arrays["x"].dtype, terms)
+        # du itself is kept in 16 bits.
+        rounding = {"f32": 0.0, "f16": 2.0**-10, "bf16": 2.0**-7}[dtype]
+        allowed = 8 * swath.testing.tolerance(np.dtype(np.float32), terms) + 60 * rounding
         for want, got in zip(expected, actual, strict=True):
             assert (want is None) == (got is None)
             if want is None or want.size == 0:

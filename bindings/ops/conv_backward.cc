@@ -66,13 +66,13 @@ py::tuple conv_grad(int ndim, py::handle dy, py::handle x, py::handle weight, py
   return spread(call.run_all(plan, settings.n_threads), wanted);
 }
 
-py::tuple gated_conv_grad(int ndim, py::handle dy, py::handle x, py::handle weight,
-                          py::handle bias, py::handle activation, py::handle gate,
-                          py::handle order, py::handle stride, py::handle padding,
-                          py::handle dilation, py::handle groups, py::handle padding_mode,
-                          py::handle layout, py::handle channels, py::handle passthrough,
-                          py::handle scale, py::handle shift, py::handle residual,
-                          py::handle needs, py::handle threads) {
+py::tuple gated_conv_grad(int ndim, py::handle dy, py::handle x, py::handle weight, py::handle bias,
+                          py::handle activation, py::handle gate, py::handle order,
+                          py::handle stride, py::handle padding, py::handle dilation,
+                          py::handle groups, py::handle padding_mode, py::handle layout,
+                          py::handle channels, py::handle passthrough, py::handle scale,
+                          py::handle shift, py::handle residual, py::handle needs,
+                          py::handle threads) {
   const char* op = kGatedNames[ndim - 1];
   Call call(op);
   const TensorDesc& dy_desc = call.input(kGradDy, dy, "dy");
@@ -82,10 +82,18 @@ py::tuple gated_conv_grad(int ndim, py::handle dy, py::handle x, py::handle weig
   const TensorDesc* scale_desc = call.optional_input(kGradScale, scale, "scale");
   const TensorDesc* shift_desc = call.optional_input(kGradShift, shift, "shift");
   const TensorDesc* residual_desc = call.optional_input(kGradResidual, residual, "residual");
-  const ConvSettings settings = read_conv_settings(
-      ndim, op,
-      {stride, padding, dilation, groups, padding_mode, layout, channels, passthrough, activation,
-       {}, threads});
+  const ConvSettings settings = read_conv_settings(ndim, op,
+                                                   {stride,
+                                                    padding,
+                                                    dilation,
+                                                    groups,
+                                                    padding_mode,
+                                                    layout,
+                                                    channels,
+                                                    passthrough,
+                                                    activation,
+                                                    {},
+                                                    threads});
   const GatedConvParams params{settings.params, read_gate(gate, order, op)};
   const ConvNeeds n = read_needs(needs, kInputs, op);
   const bool wanted[] = {n.x,
@@ -100,11 +108,10 @@ py::tuple gated_conv_grad(int ndim, py::handle dy, py::handle x, py::handle weig
 }
 
 py::tuple partial_conv_grad(int ndim, py::handle dy, py::handle x, py::handle weight,
-                            py::handle bias, py::handle mask, py::handle stride,
-                            py::handle padding, py::handle dilation, py::handle groups,
-                            py::handle renormalize, py::handle mask_update, py::handle eps,
-                            py::handle layout, py::handle activation, py::handle needs,
-                            py::handle threads) {
+                            py::handle bias, py::handle mask, py::handle stride, py::handle padding,
+                            py::handle dilation, py::handle groups, py::handle renormalize,
+                            py::handle mask_update, py::handle eps, py::handle layout,
+                            py::handle activation, py::handle needs, py::handle threads) {
   const char* op = kPartialNames[ndim - 1];
   Call call(op);
   const TensorDesc& dy_desc = call.input(kPartialGradDy, dy, "dy");
@@ -114,14 +121,12 @@ py::tuple partial_conv_grad(int ndim, py::handle dy, py::handle x, py::handle we
   const TensorDesc* mask_desc =
       mask.is_none() ? nullptr : &call.input(kPartialGradMask, mask, "mask", Accept::masks);
   const ConvSettings settings = read_conv_settings(
-      ndim, op,
-      {stride, padding, dilation, groups, {}, layout, {}, {}, activation, {}, threads});
+      ndim, op, {stride, padding, dilation, groups, {}, layout, {}, {}, activation, {}, threads});
   const PartialOptions options = read_partial_options(renormalize, mask_update, eps, op);
   const ConvNeeds n = read_needs(needs, std::span(kInputs).first(3), op);
   const bool wanted[] = {n.x, n.weight, n.bias};
-  const Plan plan =
-      plan_partial_conv_backward(dy_desc, x_desc, weight_desc, bias_desc, mask_desc,
-                                 options.with(settings.params), n, call.options());
+  const Plan plan = plan_partial_conv_backward(dy_desc, x_desc, weight_desc, bias_desc, mask_desc,
+                                               options.with(settings.params), n, call.options());
   return spread(call.run_all(plan, settings.n_threads), wanted);
 }
 

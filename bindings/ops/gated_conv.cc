@@ -21,10 +21,18 @@ py::object gated_conv(int ndim, py::handle x, py::handle weight, py::handle bias
   const TensorDesc* scale_desc = call.optional_input(kConvScale, scale, "scale");
   const TensorDesc* shift_desc = call.optional_input(kConvShift, shift, "shift");
   const TensorDesc* residual_desc = call.optional_input(kConvResidual, residual, "residual");
-  const ConvSettings settings = read_conv_settings(
-      ndim, op,
-      {stride, padding, dilation, groups, padding_mode, layout, channels, passthrough, activation,
-       {}, threads});
+  const ConvSettings settings = read_conv_settings(ndim, op,
+                                                   {stride,
+                                                    padding,
+                                                    dilation,
+                                                    groups,
+                                                    padding_mode,
+                                                    layout,
+                                                    channels,
+                                                    passthrough,
+                                                    activation,
+                                                    {},
+                                                    threads});
   const GatedConvParams params{settings.params, read_gate(gate, order, op)};
   call.out(out, params.conv.has_channels ? OutMayBeX::yes : OutMayBeX::no);
   const Plan plan = plan_gated_conv(x_desc, weight_desc, bias_desc, scale_desc, shift_desc,
@@ -48,8 +56,8 @@ void bind_gated_conv(py::module_& m) {
         py::arg("bias"), py::arg("activation"), py::arg("gate"), py::arg("order"),
         py::arg("stride"), py::arg("padding"), py::arg("dilation"), py::arg("groups"),
         py::arg("padding_mode"), py::arg("layout"), py::arg("channels"), py::arg("passthrough"),
-        py::arg("scale"), py::arg("shift"), py::arg("residual"), py::arg("out"),
-        py::arg("threads"), py::pos_only());
+        py::arg("scale"), py::arg("shift"), py::arg("residual"), py::arg("out"), py::arg("threads"),
+        py::pos_only());
 }
 
 }  // namespace swath::python

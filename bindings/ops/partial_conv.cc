@@ -7,11 +7,11 @@ namespace {
 
 constexpr const char* kNames[] = {"partial_conv1d", "partial_conv2d", "partial_conv3d"};
 
-py::object partial_conv(int ndim, py::handle x, py::handle weight, py::handle bias,
-                        py::handle mask, py::handle stride, py::handle padding,
-                        py::handle dilation, py::handle groups, py::handle renormalize,
-                        py::handle mask_update, py::handle eps, py::handle layout,
-                        py::handle activation, py::handle out, py::handle threads) {
+py::object partial_conv(int ndim, py::handle x, py::handle weight, py::handle bias, py::handle mask,
+                        py::handle stride, py::handle padding, py::handle dilation,
+                        py::handle groups, py::handle renormalize, py::handle mask_update,
+                        py::handle eps, py::handle layout, py::handle activation, py::handle out,
+                        py::handle threads) {
   const char* op = kNames[ndim - 1];
   Call call(op);
   const TensorDesc& x_desc = call.input(kPartialX, x, "x");
@@ -20,8 +20,7 @@ py::object partial_conv(int ndim, py::handle x, py::handle weight, py::handle bi
   const TensorDesc* mask_desc =
       mask.is_none() ? nullptr : &call.input(kPartialMask, mask, "mask", Accept::masks);
   const ConvSettings settings = read_conv_settings(
-      ndim, op,
-      {stride, padding, dilation, groups, {}, layout, {}, {}, activation, {}, threads});
+      ndim, op, {stride, padding, dilation, groups, {}, layout, {}, {}, activation, {}, threads});
   const PartialOptions options = read_partial_options(renormalize, mask_update, eps, op);
   call.out(out);
   const Plan plan = plan_partial_conv(x_desc, weight_desc, bias_desc, mask_desc,

@@ -18,11 +18,14 @@ constexpr double kSecondsPerThread = 30e-6;
 constexpr int64_t kRangesPerWorker = 4;
 
 struct FreeAligned {
-  void operator()(std::byte* p) const noexcept { ::operator delete[](p, std::align_val_t{kMemoryAlign}); }
+  void operator()(std::byte* p) const noexcept {
+    ::operator delete[](p, std::align_val_t{kMemoryAlign});
+  }
 };
 
 std::byte* allocate(size_t n, const std::string& op) {
-  auto* p = static_cast<std::byte*>(::operator new[](n, std::align_val_t{kMemoryAlign}, std::nothrow));
+  auto* p =
+      static_cast<std::byte*>(::operator new[](n, std::align_val_t{kMemoryAlign}, std::nothrow));
   if (p == nullptr) {
     throw Error(ErrorCode::out_of_memory, op, "workspace",
                 format("cannot allocate a workspace of {} bytes", n));

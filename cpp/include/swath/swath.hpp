@@ -7,10 +7,10 @@
 #include <swath/registry.h>
 #include <swath/tensor.h>
 
-#include <swath/ops/gated_conv.h>
-#include <swath/ops/partial_conv.h>
 #include <swath/ops/conv_backward.h>
+#include <swath/ops/gated_conv.h>
 #include <swath/ops/gates.h>
+#include <swath/ops/partial_conv.h>
 #include <swath/ops/pooling.h>
 #include <swath/ops/sliding_conv.h>
 #include <swath/ops/space_to_depth.h>

@@ -35,8 +35,7 @@ void merge_axes(EpilogueGradProblem& p) {
   EpilogueView* const views[] = {&p.dy, &p.du, &p.dresidual, &p.v, &p.residual, &p.other};
   for (int i = 0; i < 2; ++i) {
     const bool can_merge = std::all_of(std::begin(views), std::end(views), [&](auto* view) {
-      return !view->is_present || p.out[1] == 1 ||
-             view->stride[1] == p.out[2] * view->stride[2];
+      return !view->is_present || p.out[1] == 1 || view->stride[1] == p.out[2] * view->stride[2];
     });
     if (!can_merge) return;
     p.out[2] *= p.out[1];
@@ -276,9 +275,10 @@ OwnOperand add_epilogue_backward(PlanImpl& plan, const ConvCall& call, const Ope
   if (needs_v) v = add_sum_again(plan, call, *dy.desc);
   // du goes where v was: each element is read before it is written.
   if (needs_du && changes) du = needs_v ? v : reserve_like(plan, *dy.desc, dy.desc->dtype);
-  add_passes(plan, call,
-             {dy, needs_v ? v.operand() : Operand{}, needs_du && changes ? du.operand() : Operand{}},
-             rest);
+  add_passes(
+      plan, call,
+      {dy, needs_v ? v.operand() : Operand{}, needs_du && changes ? du.operand() : Operand{}},
+      rest);
   return du;
 }
 
@@ -305,7 +305,8 @@ EpilogueGradProblem plain_problem(const AxisMap& map, int ndim, const Operand& x
 void add_channel_sums(PlanImpl& plan, const AxisMap& map, int ndim, const Operand& dy,
                       const Operand& dbias, const std::string& op) {
   if (dy.desc->n_elements() == 0) return add_zeros(plan, dbias);
-  add_pass(plan, plain_problem(map, ndim, dy), {.dbias = dbias, .dscale = {}, .dshift = {}, .dresidual = {}}, op);
+  add_pass(plan, plain_problem(map, ndim, dy),
+           {.dbias = dbias, .dscale = {}, .dshift = {}, .dresidual = {}}, op);
 }
 
 void add_position_product(PlanImpl& plan, const AxisMap& map, int ndim, const Operand& x,

@@ -76,8 +76,8 @@ void add_gated_backward(PlanImpl& plan, const ConvCall& call, const Operand& dy,
   if (dy.desc->n_elements() == 0) return add_no_gradients(plan, call, dy, grads, dx, dweight);
   if (grads.dresidual.desc != nullptr) add_residual_copy(plan, dy, grads.dresidual);
   const bool needs_du = dx.desc != nullptr || dweight.desc != nullptr;
-  const bool has_sums = grads.dbias.desc != nullptr || grads.dscale.desc != nullptr ||
-                        grads.dshift.desc != nullptr;
+  const bool has_sums =
+      grads.dbias.desc != nullptr || grads.dscale.desc != nullptr || grads.dshift.desc != nullptr;
   if (!needs_du && !has_sums) return;
   Half halves[2];
   OwnOperand v[2], du[2], parts[3];

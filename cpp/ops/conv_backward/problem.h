@@ -26,8 +26,8 @@ struct EpilogueView {
 struct EpilogueGradProblem {
   DType dtype = DType::f32;
   int64_t n_batch = 1, n_channels = 1;
-  int64_t out[3] = {1, 1, 1};  // positions
-  ConvMask mask;               // its ratio and keep count
+  int64_t out[3] = {1, 1, 1};   // positions
+  ConvMask mask;                // its ratio and keep count
   bool along_channels = false;  // runs of channels at one position, else of positions
   EpilogueView dy, du, dresidual;
   EpilogueView v;         // absent: nothing depends on it

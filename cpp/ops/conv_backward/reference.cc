@@ -78,8 +78,7 @@ struct Channel {
   }
 
   /// A plane's factor at a position, 1 without it.
-  double factor(bool is_present, const ArrayRef& plane, int64_t n,
-                const int64_t (&at)[3]) const {
+  double factor(bool is_present, const ArrayRef& plane, int64_t n, const int64_t (&at)[3]) const {
     if (!is_present) return 1;
     const int64_t sample = p.mask.is_shared ? 0 : n;
     const int64_t row = (sample * p.out[0] + at[0]) * p.out[1] + at[1];
@@ -97,8 +96,7 @@ struct Channel {
     const double v = read(p.v, n, at);
     const double scale =
         e.has_scale ? value(b.read(e.scale), e.scale_offset + c * e.scale_stride) : 1;
-    const double k =
-        slope(z_of(e, v) + read(p.residual, n, at), e.activation, e.activation_value);
+    const double k = slope(z_of(e, v) + read(p.residual, n, at), e.activation, e.activation_value);
     double g = read(p.dy, n, at);
     if (p.other.is_present) {
       const ConvEpilogue& o = p.other_epilogue;

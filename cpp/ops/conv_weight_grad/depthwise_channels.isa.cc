@@ -71,8 +71,8 @@ struct Worker {
     const InputBox box = input_box(part, block);
     const S* x = x_base<S>(part, b) + part.x_offset + block.n * part.x_batch_stride;
     const int64_t pitch = round_up(n, kLanes<T>);
-    if (!part.mask.has_values && sizeof(T) == sizeof(S) && part.x_channel_stride == 1 && n == pitch &&
-        is_inside(part, box)) {
+    if (!part.mask.has_values && sizeof(T) == sizeof(S) && part.x_channel_stride == 1 &&
+        n == pitch && is_inside(part, box)) {
       x += box.first[0] * d.x_stride + box.first[1] * h.x_stride + box.first[2] * q.x_stride;
       return {reinterpret_cast<const T*>(x), d.x_stride * d.dilation, h.x_stride, q.x_stride};
     }

@@ -100,8 +100,8 @@ struct Worker {
 
   void add_block(const ConvProblem& x, const ConvProblem& dy, const Block& block) const {
     const auto& [d, h, q] = x.axis;
-    const BlockInput<T> from =
-        open_block<T, S>(x, b, block, h.kernel, {m.row_offset, m.col_offset, {}, {}, {}, m.mask_line, m.x});
+    const BlockInput<T> from = open_block<T, S>(
+        x, b, block, h.kernel, {m.row_offset, m.col_offset, {}, {}, {}, m.mask_line, m.x});
     const BlockInput<T> grad =
         open_block<T, S>(dy, b, block, 1, {m.unused, m.unused + 1, {}, {}, {}, {}, m.dy});
     const int64_t n = x.in_per_group * x.n_taps();

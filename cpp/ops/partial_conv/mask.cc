@@ -133,9 +133,9 @@ MaskCall describe_mask(const ConvCall& call, const TensorDesc* mask, const Array
   if (mask == nullptr) return m;
   m.out_dtype = mask->dtype;
   if (!is_floating(mask->dtype) && mask->dtype != DType::b8 && mask->dtype != DType::u8) {
-    call.site.fail(ErrorCode::dtype, "mask",
-                   format("mask is {}, needed is bool, uint8 or a floating dtype",
-                          name_of(mask->dtype)));
+    call.site.fail(
+        ErrorCode::dtype, "mask",
+        format("mask is {}, needed is bool, uint8 or a floating dtype", name_of(mask->dtype)));
   }
   bool fits = mask->rank == call.x.rank;
   for (int i = 0; fits && i < mask->rank; ++i) {

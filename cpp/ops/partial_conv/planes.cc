@@ -93,7 +93,9 @@ int64_t n_positions(const MaskFactorProblem& p) { return p.out[0] * p.out[1] * p
 int64_t n_rows(const MaskFactorProblem& p) { return n_positions(p) / p.row; }
 
 /// One task is one row of flags.
-int64_t n_factor_tasks(const void* p) noexcept { return as_factor(p).n_batch * n_rows(as_factor(p)); }
+int64_t n_factor_tasks(const void* p) noexcept {
+  return as_factor(p).n_batch * n_rows(as_factor(p));
+}
 
 /// M at the window's centre tap, 0 outside of the image.
 template <class T>

@@ -22,11 +22,11 @@ struct MaskFactorProblem {
   std::array<int64_t, 3> out{1, 1, 1};
   double window = 1;  // taps, times channels of a multi-channel mask
   double eps = 0;
-  bool has_ratio = false;  // the sum is renormalised
-  bool has_keep = false;   // `keep`, which is always filled, is a factor of the output
+  bool has_ratio = false;     // the sum is renormalised
+  bool has_keep = false;      // `keep`, which is always filled, is a factor of the output
   bool keeps_center = false;  // mask_update "same": M at the centre tap
   std::array<int64_t, 3> in{1, 1, 1}, center{}, stride{1, 1, 1};  // center: its index at output 0
-  int64_t row = 1;            // positions of a row of flags
+  int64_t row = 1;                                                // positions of a row of flags
   ArrayRef plane, sums, ratio, keep, active, mask_out;
   DType mask_dtype = DType::f32;
   int64_t n_mask_channels = 1;

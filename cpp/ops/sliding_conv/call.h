@@ -42,8 +42,8 @@ struct ConvCall {
   Extents kernel{1, 1, 1};
   std::array<int64_t, 3> out{1, 1, 1};
   std::vector<DilationRun> runs;
-  ConvMask mask;                            // of a masked convolution, set by its operator
-  std::array<int64_t, 3> mask_strides{};    // of M, per spatial axis
+  ConvMask mask;                          // of a masked convolution, set by its operator
+  std::array<int64_t, 3> mask_strides{};  // of M, per spatial axis
 
   /// Shape of y.
   std::array<int64_t, kMaxRank> y_shape() const;

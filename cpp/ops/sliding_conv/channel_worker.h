@@ -28,15 +28,10 @@ SWATH_ALWAYS_INLINE size_t lay_out(const ConvProblem& p, const ChunkPlan& chunks
   // One entry more: list_rows writes a row before it knows whether it counts.
   const int64_t n_rows = p.axis[0].kernel * p.axis[1].kernel * chunks.n_taps[2] + 1;
   const int64_t tile = tile_vectors * kVecBytes, item = sizeof(T);
-  const int64_t bytes[kParts] = {n_rows * 8,
-                                 n_rows * 8,
-                                 (n_tap_chunks(chunks) + 1) * 8,
-                                 p.axis[2].kernel * 8,
-                                 tile,
-                                 tile,
-                                 p.epilogue.has_gate ? tile : 0,
-                                 s.mask_line * item,
-                                 s.staged * item};
+  const int64_t bytes[kParts] = {
+      n_rows * 8,     n_rows * 8, (n_tap_chunks(chunks) + 1) * 8, p.axis[2].kernel * 8,
+      tile,           tile,       p.epilogue.has_gate ? tile : 0, s.mask_line * item,
+      s.staged * item};
   void* parts[kParts];
   int64_t total = 0;
   for (int i = 0; i < kParts; ++i) {
@@ -181,7 +176,8 @@ struct ChannelWorker {
   }
 
   template <class F>
-  __attribute__((always_inline)) void run_tile(const ChannelTile<T>& t, F* fn, int64_t width) const {
+  __attribute__((always_inline)) void run_tile(const ChannelTile<T>& t, F* fn,
+                                               int64_t width) const {
     if (chunks.n_chunks == 1) return fn(t);
     run_chunks(t, fn, width);
   }
@@ -350,8 +346,8 @@ template <class T, class S, class Kernel>
 size_t channel_scratch_bytes(const void* problem) noexcept {
   const ConvProblem& p = as_conv(problem);
   ChannelScratch<T> unused;
-  return lay_out(p, plan_chunks(p), Kernel::kTileVectors,
-                 make_channel_schedule<T, S, Kernel>(p), nullptr, unused);
+  return lay_out(p, plan_chunks(p), Kernel::kTileVectors, make_channel_schedule<T, S, Kernel>(p),
+                 nullptr, unused);
 }
 
 template <class T, class S, class Kernel>
@@ -373,9 +369,8 @@ void pack_channels(const void* problem, const Buffers& b, void* to) noexcept {
   T* packed = static_cast<T*>(to);
   pack_channel_half<T, S, Kernel>(p, b, packed);
   if (!p.epilogue.has_gate) return;
-  pack_channel_half<T, S, Kernel>(gate_half(p), b,
-                                  packed + Kernel::template n_weights<T>(p) +
-                                      3 * p.n_out_channels());
+  pack_channel_half<T, S, Kernel>(
+      gate_half(p), b, packed + Kernel::template n_weights<T>(p) + 3 * p.n_out_channels());
 }
 
 template <class T, class S, class Kernel>

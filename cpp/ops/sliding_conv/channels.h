@@ -79,7 +79,8 @@ SWATH_ALWAYS_INLINE ChannelSchedule make_channel_schedule(const ConvProblem& p) 
   const ConvAxis &d = p.axis[0], &h = p.axis[1], &w = p.axis[2];
   const int64_t n_lanes = Kernel::template n_lane_tasks<T>(p);
   ChannelSchedule s;
-  s.reads_x = !p.mask.has_values && sizeof(T) == sizeof(S) && p.x_channel_stride == 1 && !Kernel::maps_channels(p);
+  s.reads_x = !p.mask.has_values && sizeof(T) == sizeof(S) && p.x_channel_stride == 1 &&
+              !Kernel::maps_channels(p);
   s.rows = min_of(h.out, 8);
   s.cols = s.staged_cols = w.out;
   if (s.reads_x) {
@@ -148,8 +149,8 @@ SWATH_ALWAYS_INLINE void spread_row(const ConvProblem& p, const BoxRow<T, S>& ro
       lane[j * pitch] = c < 0 ? T{0} : to_acc(line[c * w.x_stride]);
     }
     if (row.mask.values == nullptr || row.high == row.low) continue;
-    const int64_t at = row.mask_at + channel * p.mask.channel_stride +
-                       (box.first[2] + row.low) * w.mask_stride;
+    const int64_t at =
+        row.mask_at + channel * p.mask.channel_stride + (box.first[2] + row.low) * w.mask_stride;
     const T* m = mask_values(p, row.mask, at, w.mask_stride, row.high - row.low);
     for (int64_t j = row.low; j < row.high; ++j) {
       T& v = lane[j * pitch];
@@ -186,8 +187,8 @@ __attribute__((noinline)) void mask_pixels(const ConvProblem& p, const BoxRow<T,
   T* pixel = to + row.low * pitch;
   if (p.mask.channel_stride != 0) {
     for (int64_t j = row.low; j < row.high; ++j, pixel += pitch) {
-      const int64_t pixel_at = at + (j - row.low) * w.mask_stride +
-                               channels.first * p.mask.channel_stride;
+      const int64_t pixel_at =
+          at + (j - row.low) * w.mask_stride + channels.first * p.mask.channel_stride;
       apply_mask(mask_values(p, row.mask, pixel_at, p.mask.channel_stride, channels.n), pixel,
                  channels.n);
     }

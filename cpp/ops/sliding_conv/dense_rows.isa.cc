@@ -190,7 +190,8 @@ struct Worker {
   void run_block(const Block& block) const {
     if (skip_block<T, S>(p, b, block)) return;
     const BlockInput<T> in = open_block<T, S>(p, b, block, p.axis[1].kernel, scratch);
-    const bool joins = s.joins_rows && !has_factors(p) && block.n_rows > 1 && (in.is_staged || can_join(in, block));
+    const bool joins = s.joins_rows && !has_factors(p) && block.n_rows > 1 &&
+                       (in.is_staged || can_join(in, block));
     for (int64_t o = 0; o < p.out_per_group;) {
       const int width = block_width(p.out_per_group - o, kWidth);
       RowTile<T> t =

@@ -93,7 +93,7 @@ struct Run {
   int64_t y_stride;
   const S* residual;
   int64_t residual_stride;
-  ChannelValues<T> values;  // at the run's first channel
+  ChannelValues<T> values;   // at the run's first channel
   const T* ratio = nullptr;  // factor of the sum per element of the run, or null
   T outer_ratio{1};          // and one for all of it
   const T* keep = nullptr;   // factor of sum + bias per element, or null
@@ -133,8 +133,8 @@ SWATH_ALWAYS_INLINE bool has_factors(const ConvProblem& p) {
   return p.mask.has_ratio || p.mask.has_keep;
 }
 
-/// acc = (acc ratio + bias) keep. Where no tap was inside or valid (ratio 0) neither the sum nor the
-/// bias counts; where the mask drops the output (keep 0) not even a NaN does.
+/// acc = (acc ratio + bias) keep. Where no tap was inside or valid (ratio 0) neither the sum nor
+/// the bias counts; where the mask drops the output (keep 0) not even a NaN does.
 template <class T, bool kPerLane, class S>
 SWATH_ALWAYS_INLINE void apply_factors(const ConvProblem& p, const Run<T, S>& r, T* acc,
                                        const T* bias) {
@@ -217,8 +217,8 @@ template <class T, class S>
 SWATH_ALWAYS_INLINE TileFinish tile_finish(const ConvProblem& p) {
   const ConvEpilogue& e = p.epilogue;
   const bool is_clamp = e.activation == Activation::relu || e.activation == Activation::relu6;
-  const bool is_simple = sizeof(T) == sizeof(S) && !e.has_gate && !e.has_scale && !e.has_shift && !e.has_residual &&
-                         (is_clamp || e.activation == Activation::none);
+  const bool is_simple = sizeof(T) == sizeof(S) && !e.has_gate && !e.has_scale && !e.has_shift &&
+                         !e.has_residual && (is_clamp || e.activation == Activation::none);
   const double high = e.activation == Activation::relu6 ? 6.0 : __builtin_huge_val();
   return {is_simple, is_clamp, 0.0, high};
 }

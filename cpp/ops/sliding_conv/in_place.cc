@@ -38,8 +38,8 @@ std::vector<RowBlock> cut_rows(int64_t n, int64_t row_bytes, const Halo& halo, b
   std::vector<RowBlock> blocks;
   for (int64_t i = 0; i < n_blocks; ++i) {
     const int64_t begin = n * i / n_blocks, end = n * (i + 1) / n_blocks;
-    blocks.push_back({begin, end, std::max<int64_t>(begin - halo.before, 0),
-                      std::min(end + halo.after, n)});
+    blocks.push_back(
+        {begin, end, std::max<int64_t>(begin - halo.before, 0), std::min(end + halo.after, n)});
   }
   return blocks;
 }
@@ -52,8 +52,7 @@ TempCopy add_block_copy(PlanImpl& plan, const ConvCall& call, const RowBlock& bl
   copy.desc.shape[row] = block.last - block.first;
   CopyProblem problem{.from = copy.desc,
                       .to = {},
-                      .from_offset = call.arrays.x.offset +
-                                     call.first_channel * call.x.strides[c] +
+                      .from_offset = call.arrays.x.offset + call.first_channel * call.x.strides[c] +
                                      block.first * call.x.strides[row],
                       .to_offset = 0,
                       .from_ref = call.arrays.x.ref,

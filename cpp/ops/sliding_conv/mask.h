@@ -96,8 +96,7 @@ template <class T>
 SWATH_ALWAYS_INLINE MaskSource<T> mask_source(const ConvProblem& p, const Buffers& b, int64_t n,
                                               int64_t channel, T* line) {
   if (!p.mask.has_values) return {nullptr, line};
-  const int64_t at =
-      p.mask.offset + n * p.mask.batch_stride + channel * p.mask.channel_stride;
+  const int64_t at = p.mask.offset + n * p.mask.batch_stride + channel * p.mask.channel_stride;
   return {static_cast<const char*>(b.read(p.mask.values)) + at * mask_item_bytes(p.mask.dtype),
           line};
 }

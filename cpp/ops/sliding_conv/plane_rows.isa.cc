@@ -135,18 +135,17 @@ struct Worker {
                 int valid, RowTile<T>& t, T* y) const {
     const ActiveRows rows =
         active_rows(p, b, block.n, block.od, block.oy + first, valid, s.spacing);
-    for_each_run(rows, block.ox, block.ox + block.n_cols,
-                 [&](int64_t begin, int64_t end, bool active) {
-                   if (active) {
-                     run_tiles(block, in, o, first, n_rows, valid, begin - block.ox, end - block.ox,
-                               t, y);
-                     return;
-                   }
-                   for (int j = 0; j < valid; ++j) {
-                     skip_columns<T, S>(p, b, block, o, block.oy + first + j * s.spacing, begin,
-                                        end - begin);
-                   }
-                 });
+    for_each_run(
+        rows, block.ox, block.ox + block.n_cols, [&](int64_t begin, int64_t end, bool active) {
+          if (active) {
+            run_tiles(block, in, o, first, n_rows, valid, begin - block.ox, end - block.ox, t, y);
+            return;
+          }
+          for (int j = 0; j < valid; ++j) {
+            skip_columns<T, S>(p, b, block, o, block.oy + first + j * s.spacing, begin,
+                               end - begin);
+          }
+        });
   }
 
   /// Columns [begin, end) of run_rows.
@@ -208,7 +207,8 @@ struct Worker {
     const InputBox box = input_box(p, block);
     const bool rows_inside = box.first[0] >= 0 && box.first[0] + box.n[0] <= d.in &&
                              box.first[1] >= 0 && box.first[1] + box.n[1] <= h.in;
-    return !p.mask.has_values && sizeof(T) == sizeof(S) && w.x_stride == 1 && w.stride == 1 && rows_inside;
+    return !p.mask.has_values && sizeof(T) == sizeof(S) && w.x_stride == 1 && w.stride == 1 &&
+           rows_inside;
   }
 
   void run_part(const Block& block, int64_t begin, int64_t end) const {
@@ -297,8 +297,8 @@ void run(const void* problem, const Buffers& b, const void* packed, void* memory
                       tile_finish<T, S>(p),
                       {},
                       {}};
-  lay_out(p, worker.s.n_tap_rows, kTileRows * kLineVectors, worker.s.grid.cols,
-          worker.s.staged, memory, worker.scratch);
+  lay_out(p, worker.s.n_tap_rows, kTileRows * kLineVectors, worker.s.grid.cols, worker.s.staged,
+          memory, worker.scratch);
   worker.tile =
       make_tile<T>(p, worker.s.n_tap_rows, worker.scratch.row_offset, worker.scratch.col_offset, 1);
   worker.tile.n_rows_apart = worker.s.rows_apart;

@@ -59,7 +59,8 @@ struct Element {
 
   /// The mask's factor of one plane at this position.
   double factor(const ArrayRef& plane) const {
-    const int64_t row = ((p.mask.is_shared ? 0 : n) * p.axis[0].out + at[0]) * p.axis[1].out + at[1];
+    const int64_t row =
+        ((p.mask.is_shared ? 0 : n) * p.axis[0].out + at[0]) * p.axis[1].out + at[1];
     const int64_t i = row * p.axis[2].out + at[2];
     const void* values = b.read(plane);
     return sizeof(T) == 8 ? static_cast<const double*>(values)[i]

@@ -82,7 +82,8 @@ struct BlockInput {
 template <class T, class S>
 SWATH_ALWAYS_INLINE bool can_read_x(const ConvProblem& p, const Block& b, const InputBox& box) {
   const ConvAxis &d = p.axis[0], &h = p.axis[1], &w = p.axis[2];
-  if (p.mask.has_values || sizeof(T) != sizeof(S) || w.x_stride != 1 || w.stride != 1 || !is_inside(p, box))
+  if (p.mask.has_values || sizeof(T) != sizeof(S) || w.x_stride != 1 || w.stride != 1 ||
+      !is_inside(p, box))
     return false;
   const int64_t c = b.g * p.in_per_group + p.in_per_group - 1;
   const int64_t last = p.x_offset + b.n * p.x_batch_stride +
@@ -98,7 +99,7 @@ template <class T>
 struct Scratch {
   int64_t* row_offset;
   int64_t* col_offset;
-  T* sums;   // of earlier chunks
+  T* sums;       // of earlier chunks
   T* tile;       // of a tile that does not write y itself
   T* gate;       // and of its gates
   T* mask_line;  // converted values of a mask
@@ -113,22 +114,17 @@ SWATH_ALWAYS_INLINE size_t lay_out(const ConvProblem& p, int64_t n_tap_rows, int
   constexpr int kParts = 7;
   const int64_t tile = tile_vectors * kVecBytes, item = sizeof(T);
   const int64_t mask_line = p.mask.has_values ? inputs_seen(p.axis[2], n_cols) : 0;
-  const int64_t bytes[kParts] = {p.axis[0].kernel * n_tap_rows * 8,
-                                 p.axis[2].kernel * 8,
-                                 tile,
-                                 tile,
-                                 p.epilogue.has_gate ? tile : 0,
-                                 mask_line * item,
-                                 n_staged * item};
+  const int64_t bytes[kParts] = {
+      p.axis[0].kernel * n_tap_rows * 8, p.axis[2].kernel * 8, tile,           tile,
+      p.epilogue.has_gate ? tile : 0,    mask_line * item,     n_staged * item};
   void* parts[kParts];
   int64_t total = 0;
   for (int i = 0; i < kParts; ++i) {
     parts[i] = static_cast<char*>(memory) + total;
     total += round_up(bytes[i], 64);
   }
-  to = {static_cast<int64_t*>(parts[0]), static_cast<int64_t*>(parts[1]),
-        static_cast<T*>(parts[2]),       static_cast<T*>(parts[3]),
-        static_cast<T*>(parts[4]),       static_cast<T*>(parts[5]),
+  to = {static_cast<int64_t*>(parts[0]), static_cast<int64_t*>(parts[1]), static_cast<T*>(parts[2]),
+        static_cast<T*>(parts[3]),       static_cast<T*>(parts[4]),       static_cast<T*>(parts[5]),
         static_cast<T*>(parts[6])};
   return static_cast<size_t>(total);
 }

@@ -128,12 +128,12 @@ SWATH_ALWAYS_INLINE bool copies_whole_vectors(const ConvProblem& p, const S* las
                                               const S* x_end, const RowsLayout& layout,
                                               const LineCut& cut) {
   return layout.col_phases == 1 && layout.row_phases == 1 && p.axis[2].x_stride == 1 &&
-         p.padding_mode == PaddingMode::zeros &&
-         (!p.mask.has_values || has_mask_plane<T>(p)) && last_line + cut.first + cut.high + kLanes<T> <= x_end;
+         p.padding_mode == PaddingMode::zeros && (!p.mask.has_values || has_mask_plane<T>(p)) &&
+         last_line + cut.first + cut.high + kLanes<T> <= x_end;
 }
 
-/// The lines of one plane whose rows [first, first + n) lie in [0, h.in) or are zero; `mask`, if not
-/// null, is the plane of M.
+/// The lines of one plane whose rows [first, first + n) lie in [0, h.in) or are zero; `mask`, if
+/// not null, is the plane of M.
 template <class T, class S>
 SWATH_ALWAYS_INLINE void stage_plane(const ConvAxis& h, const S* image, const T* mask,
                                      int64_t first, int64_t n, const LineCut& cut, int64_t pitch,
