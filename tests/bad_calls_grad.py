@@ -18,7 +18,7 @@ def _grad(id_: str, error: str, arg: str, dy: Any = None, x: Any = None, **kwarg
         second = ones(2, 8, 9, 9) if x is None else x
         return (first, second, ones(4, 8, 3, 3) if weight is None else weight), kwargs
 
-    return BadCall(f"grad_{id_}", "grad.conv2d", error, arg, call)
+    return BadCall(f"grad_conv_{id_}", "grad.conv2d", error, arg, call)
 
 
 def _up(id_: str, error: str, arg: str, *args: Any, **kwargs: Any) -> BadCall:

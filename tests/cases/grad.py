@@ -84,5 +84,5 @@ def grad_case(
     """The gradient of a forward case."""
     return GradCase(
         f"grad_{forward.id}", forward.function, forward.x, forward.weight, forward.kwargs,
-        forward.extras, forward.fill, operator, needs,
+        forward.extras, forward.fill, operator=operator, needs=needs,
     )  # fmt: skip

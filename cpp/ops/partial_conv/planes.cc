@@ -97,26 +97,30 @@ int64_t n_factor_tasks(const void* p) noexcept {
   return as_factor(p).n_batch * n_rows(as_factor(p));
 }
 
-/// M at the window's centre tap, 0 outside of the image.
+/// M at the windows' centre taps, 0 outside of the image, for positions [first, first + row).
 template <class T>
-T center_value(const MaskFactorProblem& p, const T* plane, int64_t position) {
-  const int64_t index_of[3] = {position / p.out[2] / p.out[1], position / p.out[2] % p.out[1],
-                               position % p.out[2]};
-  int64_t index = 0;
-  for (int i = 0; i < 3; ++i) {
-    const int64_t at = index_of[i] * p.stride[i] + p.center[i];
-    if (at < 0 || at >= p.in[i]) return T{0};
-    index = index * p.in[i] + at;
+void center_row(const MaskFactorProblem& p, const T* plane, int64_t first, T* keep) {
+  for (int64_t done = 0; done < p.row;) {
+    const int64_t position = first + done;
+    const int64_t o2 = position % p.out[2], rest = position / p.out[2];
+    const int64_t n = std::min(p.out[2] - o2, p.row - done);
+    const int64_t i0 = rest / p.out[1] * p.stride[0] + p.center[0];
+    const int64_t i1 = rest % p.out[1] * p.stride[1] + p.center[1];
+    const bool is_inside = i0 >= 0 && i0 < p.in[0] && i1 >= 0 && i1 < p.in[1];
+    const T* line = plane + (i0 * p.in[1] + i1) * p.in[2];
+    for (int64_t j = 0; j < n; ++j) {
+      const int64_t i2 = (o2 + j) * p.stride[2] + p.center[2];
+      keep[done + j] = is_inside && i2 >= 0 && i2 < p.in[2] ? line[i2] : T{0};
+    }
+    done += n;
   }
-  return plane[index];
 }
 
 /// The new mask's values of a row, in the accumulator's type.
 template <class T>
 void keep_row(const MaskFactorProblem& p, const T* sums, const T* plane, int64_t first, T* keep) {
-  for (int64_t i = 0; i < p.row; ++i) {
-    keep[i] = p.keeps_center ? center_value(p, plane, first + i) : std::min(sums[i], T{1});
-  }
+  if (p.keeps_center) return center_row(p, plane, first, keep);
+  for (int64_t i = 0; i < p.row; ++i) keep[i] = std::min(sums[i], T{1});
 }
 
 template <class T>
@@ -133,9 +137,9 @@ template <class T>
 void flag_row(int64_t n, const T* factors, uint8_t* active) {
   for (int64_t begin = 0; begin < n; begin += kActiveSpan) {
     const int64_t end = std::min(begin + kActiveSpan, n);
-    uint8_t any = 0;
-    for (int64_t i = begin; i < end; ++i) any |= factors[i] != 0;
-    *active++ = any;
+    T largest{0};  // factors are not negative
+    for (int64_t i = begin; i < end; ++i) largest = std::max(largest, factors[i]);
+    *active++ = largest != 0;
   }
 }
 
