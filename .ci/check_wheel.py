@@ -1,4 +1,4 @@
-"""Gate: the wheel needs nothing but manylinux system libraries, and its module is below 3 MB."""
+"""Gate: the wheel needs nothing but manylinux system libraries, and its module is below 7 MB."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ import sys
 import zipfile
 from pathlib import Path
 
-MAX_MODULE_BYTES = 3_000_000
+# The forward convolutions and pooling alone were below 3 MB; gates and all gradients double that.
+MAX_MODULE_BYTES = 7_000_000
 
 
 def complaints(wheel: Path) -> list[str]:
