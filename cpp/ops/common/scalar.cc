@@ -51,7 +51,7 @@ double activate_scalar(double x, Activation kind, double a) {
 }
 
 double activation_slope(double x, Activation kind, double value) {
-  if (std::isnan(x)) return x;
+  if (std::isnan(x)) return kind == Activation::none ? 1 : x;
   switch (kind) {
     case Activation::none:
       return 1;
@@ -78,9 +78,9 @@ double activation_slope(double x, Activation kind, double value) {
     case Activation::hardsigmoid:
       return x > -3 && x < 3 ? 1.0 / 6 : 0;
     case Activation::hardswish:
-      return x < -3 ? 0 : x <= 3 ? x / 3 + 0.5 : 1;
+      return x <= -3 ? 0 : x >= 3 ? 1 : x / 3 + 0.5;
     case Activation::tanh:
-      return 1 - std::tanh(x) * std::tanh(x);
+      return 4 * sigmoid(2 * x) * sigmoid(-2 * x);
     case Activation::softplus:
       return sigmoid(x);
   }

@@ -9,49 +9,6 @@
 namespace swath {
 namespace {
 
-double sigmoid(double x) { return 1 / (1 + std::exp(-x)); }
-
-double slope(double x, Activation kind, double a) {
-  if (std::isnan(x)) return kind == Activation::none ? 1 : x;
-  switch (kind) {
-    case Activation::none:
-      return 1;
-    case Activation::relu:
-      return x > 0;
-    case Activation::relu6:
-      return x > 0 && x < 6;
-    case Activation::leaky_relu:
-      return x > 0 ? 1 : a;
-    case Activation::elu:
-      return x > 0 ? 1 : a * std::exp(x);
-    case Activation::gelu:
-      if (std::isinf(x)) return x > 0;
-      return 0.5 * std::erfc(-x * M_SQRT1_2) + x * std::exp(-x * x / 2) / std::sqrt(2 * M_PI);
-    case Activation::gelu_tanh: {
-      if (std::fabs(x) > 1e3) return x > 0;
-      const double c = 2 * std::sqrt(2 / M_PI);
-      const double s = sigmoid(c * (x + 0.044715 * x * x * x));
-      return s + x * s * (1 - s) * c * (1 + 3 * 0.044715 * x * x);
-    }
-    case Activation::silu: {
-      if (std::fabs(x) > 1e3) return x > 0;
-      const double s = sigmoid(x);
-      return s + x * s * (1 - s);
-    }
-    case Activation::sigmoid:
-      return sigmoid(x) * sigmoid(-x);
-    case Activation::hardsigmoid:
-      return x > -3 && x < 3 ? 1.0 / 6 : 0;
-    case Activation::hardswish:
-      return x <= -3 ? 0 : x >= 3 ? 1 : x / 3 + 0.5;
-    case Activation::tanh:
-      return 4 * sigmoid(2 * x) * sigmoid(-2 * x);
-    case Activation::softplus:
-      return sigmoid(x);
-  }
-  return 1;
-}
-
 bool is_flat(Activation kind) {
   return kind == Activation::relu || kind == Activation::relu6 || kind == Activation::hardsigmoid ||
          kind == Activation::hardswish;
@@ -96,7 +53,8 @@ struct Channel {
     const double v = read(p.v, n, at);
     const double scale =
         e.has_scale ? value(b.read(e.scale), e.scale_offset + c * e.scale_stride) : 1;
-    const double k = slope(z_of(e, v) + read(p.residual, n, at), e.activation, e.activation_value);
+    const double k =
+        activation_slope(z_of(e, v) + read(p.residual, n, at), e.activation, e.activation_value);
     double g = read(p.dy, n, at);
     if (p.other.is_present) {
       const ConvEpilogue& o = p.other_epilogue;

@@ -49,7 +49,7 @@ template <class T>
 SWATH_ALWAYS_INLINE size_t lay_out(const WeightGradProblem& w, const Schedule<T>& s, void* start,
                                    Memory<T>& m) {
   const ConvProblem& p = w.conv;
-  Cutter cut{static_cast<char*>(start)};
+  Carver cut{static_cast<char*>(start)};
   const int64_t n = s.channels * p.n_taps();
   m.sums = cut.take<T>(n * kVectors * kLanes<T>);
   m.dy = cut.take<T>(s.grid.rows * s.grid.cols * kVectors * kLanes<T>);

@@ -41,7 +41,7 @@ struct Memory {
 template <class T>
 SWATH_ALWAYS_INLINE size_t lay_out(const ConvProblem& p, const Schedule& s, void* start,
                                    Memory<T>& m) {
-  Cutter cut{static_cast<char*>(start)};
+  Carver cut{static_cast<char*>(start)};
   const int64_t width = min_of(ceil_div(p.n_groups, kLanes<T>), kShareVectors) * kLanes<T>;
   m.sums = cut.take<T>(p.n_taps() * width);
   m.dy = cut.take<T>(s.grid.rows * s.grid.cols * width);

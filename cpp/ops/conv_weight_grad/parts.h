@@ -2,6 +2,7 @@
 // the staging of the convolution reads, and the way finished sums go out.
 #pragma once
 
+#include "ops/common/carver.h"
 #include "ops/conv_weight_grad/problem.h"
 #include "ops/sliding_conv/channels.h"
 #include "ops/sliding_conv/rows.h"
@@ -116,19 +117,6 @@ SWATH_ALWAYS_INLINE int64_t mask_line_elements(const ConvProblem& p, int64_t cha
                                                int64_t cols) {
   return p.mask.has_values ? max_of(channels, inputs_seen(p.axis[2], cols)) : 0;
 }
-
-/// Cuts scratch memory into parts of whole cache lines; with a null start it only counts.
-struct Cutter {
-  char* start;
-  int64_t used = 0;
-
-  template <class T>
-  T* take(int64_t n) {
-    T* part = reinterpret_cast<T*>(start + used);
-    used += round_up(n * int64_t{sizeof(T)}, 64);
-    return part;
-  }
-};
 
 }  // namespace
 }  // namespace swath::SWATH_ISA
