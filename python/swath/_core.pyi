@@ -300,6 +300,27 @@ def space_to_depth(
 def depth_to_space(
     x: Array, block: object, order: object, layout: object, out: Array | None, threads: object, /
 ) -> Array: ...
+def attention(
+    q: Array,
+    k: Array,
+    v: Array,
+    patterns: list[tuple[object, ...]],
+    causal: object,
+    scale: object,
+    bias: Array | None,
+    bias_kind: int,
+    low_rank: object,
+    key_bias: Array | None,
+    key_mask: Array | None,
+    softcap: object,
+    sink: Array | None,
+    extra_kv: object,
+    return_lse: object,
+    layout: object,
+    out: Array | None,
+    threads: object,
+    /,
+) -> Any: ...
 def gate_mul(
     a: Array,
     b: Array,

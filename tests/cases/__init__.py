@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from cases import (
+    attention,
     conv_backward,
     conv_transpose,
     conv_weight_grad,
@@ -28,11 +29,13 @@ CASES: dict[str, list[Case]] = {
     "spatial_gate": gates.SPATIAL_CASES,
     "channel_stats": gates.STATS_CASES,
     "channel_gate": gates.CHANNEL_CASES,
+    "attention": [*attention.CASES],
     "conv_weight_grad": [*conv_weight_grad.CASES],
     "conv_backward": [*conv_backward.CASES],
 }
 WORKLOADS: dict[str, list[Workload]] = {
     "sliding_conv": sliding_conv.WORKLOADS,
+    "attention": attention.WORKLOADS,
     "gated_conv": gated_conv.WORKLOADS,
     "partial_conv": partial_conv.WORKLOADS,
     "conv_transpose": conv_transpose.WORKLOADS,

@@ -7,6 +7,7 @@
 #include <swath/registry.h>
 #include <swath/tensor.h>
 
+#include <swath/ops/attention.h>
 #include <swath/ops/conv_backward.h>
 #include <swath/ops/gated_conv.h>
 #include <swath/ops/gates.h>
