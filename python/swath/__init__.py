@@ -15,7 +15,7 @@ from swath._core import (
     __version__,
 )
 from swath._threads import num_threads, set_num_threads
-from swath.ops.attention import attention
+from swath.ops.attention import Attention, attention
 from swath.ops.channel_gate import channel_gate
 from swath.ops.conv_plan import (
     Conv1d,
@@ -46,6 +46,7 @@ from swath.ops.space_to_depth import depth_to_space, space_to_depth
 from swath.ops.spatial_gate import branch_select, spatial_gate, spatial_softmax_gate
 
 __all__ = [
+    "Attention",
     "Conv1d",
     "Conv2d",
     "Conv3d",
