@@ -385,9 +385,10 @@ def avg_pool_backward(
     dilation: object,
     count_include_pad: object,
     layout: object,
+    needs: object,
     threads: object,
     /,
-) -> Array: ...
+) -> tuple[Array | None]: ...
 def max_pool_backward(
     ndim: int,
     dy: Array,
@@ -397,9 +398,10 @@ def max_pool_backward(
     padding: object,
     dilation: object,
     layout: object,
+    needs: object,
     threads: object,
     /,
-) -> Array: ...
+) -> tuple[Array | None]: ...
 def sliding_reduce_backward(
     dy: Array,
     x: Array,
@@ -407,15 +409,30 @@ def sliding_reduce_backward(
     axis: object,
     op: object,
     padding: object,
+    needs: object,
     threads: object,
     /,
-) -> Array: ...
+) -> tuple[Array | None]: ...
 def space_to_depth_backward(
-    dy: Array, x: Array, block: object, order: object, layout: object, threads: object, /
-) -> Array: ...
+    dy: Array,
+    x: Array,
+    block: object,
+    order: object,
+    layout: object,
+    needs: object,
+    threads: object,
+    /,
+) -> tuple[Array | None]: ...
 def depth_to_space_backward(
-    dy: Array, x: Array, block: object, order: object, layout: object, threads: object, /
-) -> Array: ...
+    dy: Array,
+    x: Array,
+    block: object,
+    order: object,
+    layout: object,
+    needs: object,
+    threads: object,
+    /,
+) -> tuple[Array | None]: ...
 def explain(
     fn: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]
 ) -> dict[str, Any]: ...
