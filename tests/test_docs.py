@@ -102,7 +102,11 @@ def test_demo_command_checks_a_file_and_writes_the_sheet(
 
 @pytest.mark.parametrize(
     ("arguments", "reason"),
-    [(["nothing"], "no demo or file"), (["photo", "absent.png"], "cannot read absent.png")],
+    [
+        (["nothing"], "no demo or file"),
+        (["photo", "absent.png"], "cannot read absent.png"),
+        (["photo", "a.png", "b.png"], "takes one file, not 2"),
+    ],
 )
 def test_demo_command_says_in_one_line_what_is_wrong(
     arguments: list[str], reason: str, capsys: pytest.CaptureFixture[str]
