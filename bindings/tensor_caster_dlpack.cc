@@ -70,9 +70,7 @@ const dlpack::ExchangeApi* exchange_api(PyObject* tensor) {
   const auto* api =
       static_cast<const dlpack::ExchangeApi*>(PyCapsule_GetPointer(capsule.ptr(), kName));
   if (api->version.major != dlpack::kMajor || api->view_object == nullptr) return nullptr;
-  const bool refuses = is_true(PyObject_GetAttr(tensor, c.requires_grad)) ||
-                       is_true(PyObject_CallMethodNoArgs(tensor, c.is_neg));
-  return refuses ? nullptr : api;
+  return is_true(PyObject_GetAttr(tensor, c.requires_grad)) ? nullptr : api;
 }
 
 [[noreturn]] void refuse_device(ArgName name, const std::string& device) {
@@ -251,6 +249,13 @@ bool read_dlpack(py::handle object, ArgName name, Accept accept, ArrayArg& into)
     return false;
   }
   const bool is_torch_tensor = is_torch(object.ptr());
+  // torch 2.13 exports such a view with the wrong sign
+  if (is_torch_tensor && is_true(PyObject_CallMethodNoArgs(object.ptr(), constants().is_neg))) {
+    into.array = object.attr("resolve_neg")();
+    if (!read_dlpack(into.array, name, accept, into)) return false;
+    into.copied = kNegated;
+    return true;
+  }
   if (is_torch_tensor && read_exchanged(object, name, accept, into)) return true;
   const py::object capsule = export_capsule(object, name, is_torch_tensor);
   // jax arrays are immutable, whatever their capsule's flags say

@@ -47,6 +47,9 @@ def test_pages_are_found() -> None:
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_code_blocks_of_a_page_run_in_order(page: Path) -> None:
     text = page.read_text()
+    for adapter in ("torch", "jax"):
+        if f"import {adapter}\n" in text:
+            require(adapter)
     names: dict[str, Any] = {}
     for block in BLOCK.finditer(text):
         # blank lines in front, so that a failure shows the page's own line number
