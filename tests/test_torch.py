@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
 from typing import Any
 
@@ -10,44 +9,13 @@ import numpy as np
 import pytest
 
 import swath
-from cases import ALL_CASES
+from recorded_calls import recorded_calls
 from support import Array, assert_same_bits, require
 
 torch = require("torch")
 st = require("swath.torch")
 
-Call = tuple[str, tuple[Any, ...], dict[str, Any]]
-
-
-class _Recorder:
-    """Stands in for the package and keeps what is called on it."""
-
-    def __init__(self) -> None:
-        self.calls: list[Call] = []
-
-    def __getattr__(self, name: str) -> Any:
-        if name == "grad":
-            return _Recorder()  # a gradient's case: nothing to keep
-
-        def record(*args: Any, **options: Any) -> Any:
-            self.calls.append((name, args, options))
-            raise StopIteration  # the case wants a result
-
-        return record
-
-
-def _recorded() -> dict[str, Call]:
-    calls = {}
-    for case in ALL_CASES:
-        recorder = _Recorder()
-        with contextlib.suppress(StopIteration, TypeError, AttributeError):
-            case.run(recorder, case.inputs("f32"))
-        if recorder.calls and recorder.calls[0][0] in st.__all__:
-            calls[case.id] = recorder.calls[0]
-    return calls
-
-
-CALLS = _recorded()
+CALLS = recorded_calls(st.__all__)
 
 
 def _tensors(value: Any) -> Any:
@@ -282,3 +250,19 @@ def test_a_network_trains_as_its_torch_twin() -> None:
         losses.append(history)
     assert losses[0][-1] < losses[0][0]
     np.testing.assert_allclose(losses[0], losses[1], rtol=1e-3)
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_subnormals_are_kept_whatever_the_callers_mode(threads: int) -> None:
+    """Else a result would depend on the thread that a task runs on."""
+    x = np.full((2, 64, 40, 40), 1e-39, np.float32)
+    w = np.full((64, 64, 3, 3), 0.25, np.float32)
+    expected = swath.conv2d(x, w, threads=threads)
+    if not torch.set_flush_denormal(True):
+        pytest.skip("this processor cannot flush")
+    try:
+        found = swath.conv2d(x, w, threads=threads)
+    finally:
+        torch.set_flush_denormal(False)
+    assert expected.all()
+    assert_same_bits(found, expected)
