@@ -15,6 +15,7 @@ DEMOS = {
     "photo": "swath._demo.photo",
     "inpaint": "swath._demo.inpaint",
     "reverb": "swath._demo.reverb",
+    "patterns": "swath._demo.patterns",
 }
 
 
