@@ -21,6 +21,8 @@ void bind_conv_transpose(py::module_& m);
 void bind_conv_backward(py::module_& m);
 void bind_pooling(py::module_& m);
 void bind_gates(py::module_& m);
+void bind_dynamic_conv(py::module_& m);
+void bind_dynamic_stream(py::module_& m);
 void bind_channel_gate(py::module_& m);
 void bind_pooling_backward(py::module_& m);
 void bind_space_to_depth(py::module_& m);

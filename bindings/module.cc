@@ -21,6 +21,8 @@ PYBIND11_MODULE(_core, m, pybind11::mod_gil_not_used()) {
   bind_conv_backward(m);
   bind_pooling(m);
   bind_gates(m);
+  bind_dynamic_conv(m);
+  bind_dynamic_stream(m);
   bind_channel_gate(m);
   bind_pooling_backward(m);
   bind_space_to_depth(m);

@@ -74,6 +74,59 @@ class ConvPlan(metaclass=_Pybind11Type):
     def bytes(self, shape: Sequence[SupportsIndex]) -> int: ...
     def _arrays(self) -> dict[str, Buffer | None]: ...
 
+class DynamicState(metaclass=_Pybind11Type):
+    def __init__(
+        self,
+        dtype: str,
+        layout: str,
+        columns: SupportsIndex,
+        batch: SupportsIndex,
+        channels: SupportsIndex,
+        n_seen: SupportsIndex,
+        data: bytes,
+        /,
+    ) -> None: ...
+    def _parts(self) -> tuple[str, str, int, int, int, int, bytes]: ...
+    @property
+    def batch(self) -> int: ...
+    @property
+    def channels(self) -> int | None: ...
+    @property
+    def n_seen(self) -> int: ...
+
+class DynamicConvPlan(metaclass=_Pybind11Type):
+    def __init__(
+        self,
+        weight: Array,
+        padding: object,
+        softmax: object,
+        renormalize_padding: object,
+        head_map: object,
+        layout: object,
+        threads: object,
+        /,
+    ) -> None: ...
+    def __call__(
+        self, x: Array, *, out: Array | None = None, threads: int | None = None
+    ) -> Array: ...
+    def _state_parts(
+        self, batch: object, channels: object, /
+    ) -> tuple[str, str, int, int, int, int, bytes]: ...
+    def _step(
+        self,
+        x: Array,
+        state: DynamicState,
+        weight: Array | None,
+        out: Array | None,
+        threads: object,
+        is_end: bool,
+        /,
+    ) -> Array: ...
+    def workspace_bytes(self, shape: Sequence[SupportsIndex]) -> int: ...
+    def flops(self, shape: Sequence[SupportsIndex]) -> int: ...
+    def bytes(self, shape: Sequence[SupportsIndex]) -> int: ...
+    def _weight(self) -> Buffer: ...
+
 class GatedConvPlan(metaclass=_Pybind11Type):
     def __init__(
         self,
@@ -300,6 +353,39 @@ def space_to_depth(
 def depth_to_space(
     x: Array, block: object, order: object, layout: object, out: Array | None, threads: object, /
 ) -> Array: ...
+def dynamic_conv(
+    which: int,
+    x: Array,
+    weight: Array,
+    kernel: object,
+    stride: object,
+    dilation: object,
+    padding: object,
+    softmax: object,
+    renormalize_padding: object,
+    map: object,
+    layout: object,
+    out: Array | None,
+    threads: object,
+    /,
+) -> Array: ...
+def dynamic_conv_backward(
+    which: int,
+    dy: Array,
+    x: Array,
+    weight: Array,
+    kernel: object,
+    stride: object,
+    dilation: object,
+    padding: object,
+    softmax: object,
+    renormalize_padding: object,
+    map: object,
+    layout: object,
+    needs: object,
+    threads: object,
+    /,
+) -> Any: ...
 def gate_mul(
     a: Array,
     b: Array,

@@ -26,6 +26,7 @@ Gate: TypeAlias = str | tuple[str, Any] | None
 Layout: TypeAlias = Literal["channels_first", "channels_last"]
 PaddingMode: TypeAlias = Literal["zeros", "reflect", "replicate", "circular", "partial"]
 PassThrough: TypeAlias = Literal["copy", "none"]
+HeadMap: TypeAlias = Literal["blocked", "interleaved"]
 GateOrder: TypeAlias = Literal["feature_first", "gate_first"]
 MaskUpdate: TypeAlias = Literal["any", "same"]
 ResidualOrder: TypeAlias = Literal["after", "before"]

@@ -6,6 +6,7 @@ from cases import (
     conv_backward,
     conv_transpose,
     conv_weight_grad,
+    dynamic,
     gated_conv,
     gates,
     partial_conv,
@@ -28,6 +29,7 @@ CASES: dict[str, list[Case]] = {
     "spatial_gate": gates.SPATIAL_CASES,
     "channel_stats": gates.STATS_CASES,
     "channel_gate": gates.CHANNEL_CASES,
+    "dynamic_conv": dynamic.CASES,
     "conv_weight_grad": [*conv_weight_grad.CASES],
     "conv_backward": [*conv_backward.CASES],
 }
@@ -44,5 +46,6 @@ WORKLOADS: dict[str, list[Workload]] = {
     "gate_mul": gates.GATE_WORKLOADS,
     "spatial_gate": gates.SPATIAL_WORKLOADS,
     "channel_gate": gates.CHANNEL_WORKLOADS,
+    "dynamic_conv": dynamic.WORKLOADS,
 }
 ALL_CASES: list[Case] = [case for cases in CASES.values() for case in cases]

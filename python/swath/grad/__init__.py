@@ -11,6 +11,14 @@ from swath.grad.conv import (
     conv_transpose2d,
     conv_transpose3d,
 )
+from swath.grad.dynamic_conv import (
+    DynamicConvGrads,
+    dynamic_conv1d,
+    dynamic_conv2d,
+    involution2d,
+    lightweight_conv1d,
+    small_kernel_aggregation2d,
+)
 from swath.grad.gates import (
     branch_select,
     channel_gate,
@@ -41,6 +49,7 @@ from swath.grad.space_to_depth import depth_to_space, space_to_depth
 __all__ = [
     "ConvGrads",
     "ConvTransposeGrads",
+    "DynamicConvGrads",
     "InputGradient",
     "PartialConvGrads",
     "avg_pool1d",
@@ -55,10 +64,14 @@ __all__ = [
     "conv_transpose2d",
     "conv_transpose3d",
     "depth_to_space",
+    "dynamic_conv1d",
+    "dynamic_conv2d",
     "gate_mul",
     "gated_conv1d",
     "gated_conv2d",
     "gated_conv3d",
+    "involution2d",
+    "lightweight_conv1d",
     "max_pool1d",
     "max_pool2d",
     "max_pool3d",
@@ -66,6 +79,7 @@ __all__ = [
     "partial_conv2d",
     "partial_conv3d",
     "sliding_reduce",
+    "small_kernel_aggregation2d",
     "space_to_depth",
     "spatial_gate",
     "spatial_softmax_gate",
