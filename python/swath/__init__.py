@@ -15,6 +15,7 @@ from swath._core import (
     __version__,
 )
 from swath._threads import num_threads, set_num_threads
+from swath.ops.band_split import band_split
 from swath.ops.channel_gate import channel_gate
 from swath.ops.conv_plan import (
     Conv1d,
@@ -30,6 +31,7 @@ from swath.ops.conv_plan import (
 from swath.ops.conv_transpose import conv_transpose1d, conv_transpose2d, conv_transpose3d
 from swath.ops.gate_mul import gate_mul
 from swath.ops.gated_conv import gated_conv1d, gated_conv2d, gated_conv3d
+from swath.ops.long_conv2d import long_conv2d
 from swath.ops.partial_conv import partial_conv1d, partial_conv2d, partial_conv3d
 from swath.ops.pooling import (
     avg_pool1d,
@@ -68,6 +70,7 @@ __all__ = [
     "avg_pool1d",
     "avg_pool2d",
     "avg_pool3d",
+    "band_split",
     "branch_select",
     "channel_gate",
     "conv1d",
@@ -83,6 +86,7 @@ __all__ = [
     "gated_conv3d",
     "grad",
     "info",
+    "long_conv2d",
     "max_pool1d",
     "max_pool2d",
     "max_pool3d",

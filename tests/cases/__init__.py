@@ -8,6 +8,7 @@ from cases import (
     conv_weight_grad,
     gated_conv,
     gates,
+    long_conv2d,
     partial_conv,
     pooling,
     pooling_backward,
@@ -28,6 +29,9 @@ CASES: dict[str, list[Case]] = {
     "spatial_gate": gates.SPATIAL_CASES,
     "channel_stats": gates.STATS_CASES,
     "channel_gate": gates.CHANNEL_CASES,
+    "plane_fft": [*long_conv2d.FFT_CASES],
+    "long_conv2d": [*long_conv2d.DIRECT_CASES],
+    "band_split": [*long_conv2d.BAND_CASES],
     "conv_weight_grad": [*conv_weight_grad.CASES],
     "conv_backward": [*conv_backward.CASES],
 }
@@ -44,5 +48,7 @@ WORKLOADS: dict[str, list[Workload]] = {
     "gate_mul": gates.GATE_WORKLOADS,
     "spatial_gate": gates.SPATIAL_WORKLOADS,
     "channel_gate": gates.CHANNEL_WORKLOADS,
+    "long_conv2d": long_conv2d.LONG_WORKLOADS,
+    "band_split": long_conv2d.BAND_WORKLOADS,
 }
 ALL_CASES: list[Case] = [case for cases in CASES.values() for case in cases]

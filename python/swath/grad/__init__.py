@@ -18,6 +18,7 @@ from swath.grad.gates import (
     spatial_gate,
     spatial_softmax_gate,
 )
+from swath.grad.long_conv2d import LongConv2dGrads, band_split, long_conv2d
 from swath.grad.masked_conv import (
     PartialConvGrads,
     gated_conv1d,
@@ -42,10 +43,12 @@ __all__ = [
     "ConvGrads",
     "ConvTransposeGrads",
     "InputGradient",
+    "LongConv2dGrads",
     "PartialConvGrads",
     "avg_pool1d",
     "avg_pool2d",
     "avg_pool3d",
+    "band_split",
     "branch_select",
     "channel_gate",
     "conv1d",
@@ -59,6 +62,7 @@ __all__ = [
     "gated_conv1d",
     "gated_conv2d",
     "gated_conv3d",
+    "long_conv2d",
     "max_pool1d",
     "max_pool2d",
     "max_pool3d",
