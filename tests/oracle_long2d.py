@@ -103,18 +103,21 @@ def bands(x: Array, cutoffs: Sequence[float], metric: str = "max") -> list[Array
 
 
 def band_results(x: Array, cutoffs: Sequence[float], metric: str = "max") -> Result:
-    """All bands in one array; |error| <= tolerance * the plane's norm, which is far above its
-    mean square."""
+    """All bands in one array, with the bound of a transform."""
     value = np.stack(bands(x, cutoffs, metric))
-    return Result(value, np.broadcast_to(_band_size(x), value.shape), 1)
+    return Result(value, np.broadcast_to(_band_size(x), value.shape), _steps(x))
+
+
+def _steps(x: Array) -> int:
+    """The error of a transform grows with the root of log2 of its points."""
+    return 1 + math.ceil(math.log2(max(2, math.prod(x.shape[-2:]))))
 
 
 def _band_size(x: Array) -> Array:
-    """The error of a transform is spread over the plane: a few times the root of its mean square,
-    and at a pixel that of the subtraction."""
+    """The error of a transform is spread over the plane, to the root of its mean square; at a
+    pixel there is that of the subtraction."""
     n = max(1, math.prod(x.shape[-2:]))
-    spread = 2 * norms(x, (-2, -1)) / np.sqrt(x.dtype.type(n))
-    return np.asarray(spread + abs(x) / 2)
+    return np.asarray(norms(x, (-2, -1)) / np.sqrt(x.dtype.type(n)) + abs(x) / 2)
 
 
 def band_gradient(
@@ -122,4 +125,4 @@ def band_gradient(
 ) -> Result:
     parts = [bands(dy, cutoffs, metric)[i] for i, dy in enumerate(dys)]
     size = np.sum([_band_size(dy) for dy in dys], axis=0)
-    return Result(np.sum(parts, axis=0), 2 * size, 1)
+    return Result(np.sum(parts, axis=0), 2 * size, _steps(dys[0]))

@@ -42,19 +42,19 @@ py::object long_conv2d_backward(py::handle dy, py::handle u, py::handle k, py::h
   const LongConv2dParams p = read_long_conv2d(op, mode, method, layout);
   const std::vector<bool> needed = read_names(needs, kNames, {op, "needs"});
   const int n_threads = read_threads(threads, {op, "threads"});
-  const Plan plan = plan_long_conv2d_backward(dy_desc, u_desc, k_desc, p, {needed[0], needed[1]},
-                                              call.options());
+  const Plan plan =
+      plan_long_conv2d_backward(dy_desc, u_desc, k_desc, p, {needed[0], needed[1]}, call.options());
   return spread_results(call.run_all(plan, n_threads), needed);
 }
 
 }  // namespace
 
 void bind_long_conv2d(py::module_& m) {
-  m.def("long_conv2d", &long_conv2d, py::arg("u"), py::arg("k"), py::arg("mode"),
-        py::arg("method"), py::arg("layout"), py::arg("out"), py::arg("threads"), py::pos_only());
+  m.def("long_conv2d", &long_conv2d, py::arg("u"), py::arg("k"), py::arg("mode"), py::arg("method"),
+        py::arg("layout"), py::arg("out"), py::arg("threads"), py::pos_only());
   m.def("long_conv2d_backward", &long_conv2d_backward, py::arg("dy"), py::arg("u"), py::arg("k"),
-        py::arg("mode"), py::arg("method"), py::arg("layout"), py::arg("needs"),
-        py::arg("threads"), py::pos_only());
+        py::arg("mode"), py::arg("method"), py::arg("layout"), py::arg("needs"), py::arg("threads"),
+        py::pos_only());
 }
 
 }  // namespace swath::python

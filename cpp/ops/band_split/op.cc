@@ -153,15 +153,17 @@ Plan plan_band_split_backward(const TensorDesc& x, const TensorDesc* const* dys,
     if (d == nullptr) return {};
     plan->bytes += bytes_of(dx);
     const TensorDesc band = is_stacked ? band_desc(*d) : *d;
-    return plane_array({&band, input_ref(is_stacked ? 1 : i + 1), is_stacked ? i * d->strides[0] : 0},
-                       x.rank - 2, x.rank - 1);
+    return plane_array(
+        {&band, input_ref(is_stacked ? 1 : i + 1), is_stacked ? i * d->strides[0] : 0}, x.rank - 2,
+        x.rank - 1);
   };
   if (n_bands == 1) {
     const TensorDesc* d = dys[0];
     if (d == nullptr) {
       add_zero_step(*plan, output_ref(0), bytes_of(dx));
     } else {
-      add_copy_step(*plan, {.from = is_stacked ? band_desc(*d) : *d, .to = dx, .from_ref = input_ref(1)});
+      add_copy_step(*plan,
+                    {.from = is_stacked ? band_desc(*d) : *d, .to = dx, .from_ref = input_ref(1)});
     }
     return Plan(std::move(plan));
   }

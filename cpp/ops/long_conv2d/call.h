@@ -44,8 +44,7 @@ void add_fft_backward(PlanImpl& plan, const LongConv2dCall& call, const LongConv
 /// As the depthwise sliding convolution with the mirrored kernel.
 void add_direct(PlanImpl& plan, const LongConv2dCall& call, const LongConv2dArrays& arrays,
                 const Operand& y);
-void add_direct_backward(PlanImpl& plan, const LongConv2dCall& call,
-                         const LongConv2dArrays& arrays, const Operand& dy, const Operand& du,
-                         const Operand& dk);
+void add_direct_backward(PlanImpl& plan, const LongConv2dCall& call, const LongConv2dArrays& arrays,
+                         const Operand& dy, const Operand& du, const Operand& dk);
 
 }  // namespace swath

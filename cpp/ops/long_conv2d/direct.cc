@@ -47,9 +47,8 @@ void add_direct(PlanImpl& plan, const LongConv2dCall& call, const LongConv2dArra
   add_sliding_conv(plan, describe_conv(d.arrays, d.params), y, false);
 }
 
-void add_direct_backward(PlanImpl& plan, const LongConv2dCall& call,
-                         const LongConv2dArrays& arrays, const Operand& dy, const Operand& du,
-                         const Operand& dk) {
+void add_direct_backward(PlanImpl& plan, const LongConv2dCall& call, const LongConv2dArrays& arrays,
+                         const Operand& dy, const Operand& du, const Operand& dk) {
   const Depthwise d(call, arrays);
   const ConvCall conv = describe_conv(d.arrays, d.params);
   if (du.desc != nullptr) add_input_grad(plan, conv, dy, du);

@@ -14,8 +14,8 @@ constexpr int64_t kMostParts = 16;  // partial sums over the batch
 /// around only reach points that nobody reads.
 struct AxisPlan {
   int64_t length;
-  PlaneSpan u, k, y;       // y is also where dy lies for dk
-  PlaneSpan dy, du;        // for du
+  PlaneSpan u, k, y;  // y is also where dy lies for dk
+  PlaneSpan dy, du;   // for du
 };
 
 AxisPlan plan_circular(const LongAxis& a) {
@@ -24,11 +24,7 @@ AxisPlan plan_circular(const LongAxis& a) {
   if (fft_flops(a.n) <= fft_flops(linear)) return {a.n, whole, taps, whole, whole, whole};
   // The signal once around and K - 1 samples more, before it for y and after it for du.
   const int64_t extra = a.taps - 1, all = a.n + extra;
-  return {linear,
-          {a.n, (a.n - extra) % a.n, all, 0},
-          taps,
-          {a.n, 0, a.n, extra},
-          {a.n, 0, all, 0},
+  return {linear, {a.n, (a.n - extra) % a.n, all, 0}, taps, {a.n, 0, a.n, extra}, {a.n, 0, all, 0},
           whole};
 }
 
@@ -38,8 +34,7 @@ AxisPlan plan_axis(const LongAxis& a) {
   const int64_t first = std::max<int64_t>(0, a.offset - a.n + 1);
   const int64_t last = std::min(a.taps, a.n_out + a.offset);
   const int64_t taps = last - first, offset = a.offset - first;
-  const int64_t length =
-      good_fft_length(std::max(a.n + taps - 1 - offset, offset + a.n_out));
+  const int64_t length = good_fft_length(std::max(a.n + taps - 1 - offset, offset + a.n_out));
   const PlaneSpan u{a.n, 0, a.n, 0}, y{a.n_out, 0, a.n_out, offset};
   return {length, u, {a.taps, first, taps, 0}, y, y, u};
 }

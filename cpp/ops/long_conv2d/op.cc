@@ -42,8 +42,7 @@ void add_zeros_to(PlanImpl& plan, const Operand& to) {
 Plan plan_long_conv2d(const TensorDesc& u, const TensorDesc& k, const LongConv2dParams& params,
                       const PlanOptions& options) {
   const LongConv2dCall call = describe_long_conv2d({params.name}, u, k, params);
-  const TensorDesc y =
-      output_desc(call.site, u, call.y_shape().data(), u.rank, options.out);
+  const TensorDesc y = output_desc(call.site, u, call.y_shape().data(), u.rank, options.out);
   auto plan = std::make_shared<PlanImpl>();
   plan->op = params.name;
   plan->wants_reasons = options.explain;

@@ -226,7 +226,8 @@ A* run_convolution(const FftLength& f, A* x, A* y) {
     A* z = x + j * kPoint<A>;
     put(z, times_scalar(get(z), chirp + 2 * j));
   }
-  for (int64_t j = f.n * kPoint<A>; j < inner.n * kPoint<A>; j += kLanes<A>) store(x + j, zero<A>());
+  for (int64_t j = f.n * kPoint<A>; j < inner.n * kPoint<A>; j += kLanes<A>)
+    store(x + j, zero<A>());
   A* found = run_passes(inner, x, y);
   for (int64_t j = 0; j < inner.n; ++j) {
     A* z = found + j * kPoint<A>;

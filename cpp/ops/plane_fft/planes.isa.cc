@@ -145,7 +145,8 @@ class PlaneWorker : public ColumnWorker<typename AccOf<S>::type> {
     }
     if (subtracted != nullptr) {
       widen_span(columns, subtracted + at * minus->row_stride, minus->column_stride, wide_);
-      for (int64_t i = 0; i < columns.count; i += kLane) store(to + i, load(to + i) - load(wide_ + i));
+      for (int64_t i = 0; i < columns.count; i += kLane)
+        store(to + i, load(to + i) - load(wide_ + i));
     }
     return to;
   }
@@ -236,9 +237,9 @@ class PlaneWorker : public ColumnWorker<typename AccOf<S>::type> {
   }
 
   const Buffers& buffers_;
-  A* wide_ = nullptr;  // a row of an array
-  A* rest_ = nullptr;  // what the bands so far have left: [plane][row][padded column]
-  int64_t first_ = 0;  // the task's first plane in the arrays
+  A* wide_ = nullptr;           // a row of an array
+  A* rest_ = nullptr;           // what the bands so far have left: [plane][row][padded column]
+  int64_t first_ = 0;           // the task's first plane in the arrays
   int64_t n_live_ = 0, n_ = 0;  // its planes, and columns of their spectra
 };
 
@@ -261,10 +262,10 @@ void run(const void* problem, const Buffers& buffers, const void*, void* scratch
 
 }  // namespace
 
-#define SWATH_PLANES(name, S)                                                                   \
-  extern const KernelFns plane_fft_lanes_##name;                                                \
-  const KernelFns plane_fft_lanes_##name{reject,           no_bytes, no_pack, scratch_bytes<S>, \
-                                         n_tasks, run<S>};
+#define SWATH_PLANES(name, S)                                                 \
+  extern const KernelFns plane_fft_lanes_##name;                              \
+  const KernelFns plane_fft_lanes_##name{reject,           no_bytes, no_pack, \
+                                         scratch_bytes<S>, n_tasks,  run<S>};
 SWATH_PLANES(f32, float)
 SWATH_PLANES(f64, double)
 SWATH_PLANES(f16, f16)

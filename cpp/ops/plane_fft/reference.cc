@@ -1,10 +1,9 @@
 // The transforms from their definition, in double: O(n) operations for each number.
-#include <cmath>
 #include <iterator>
-#include <numbers>
 
 #include "ops/common/scalar.h"
 #include "ops/plane_fft/problem.h"
+#include "ops/plane_fft/table.h"
 
 namespace swath {
 namespace {
@@ -48,8 +47,8 @@ class Reference {
       const int64_t n = p.length[i]->n;
       roots_[i] = at;
       for (int64_t k = 0; k < n; ++k) {
-        const double angle = 2 * std::numbers::pi * static_cast<double>(k) / static_cast<double>(n);
-        roots_[i][k] = {std::cos(angle), -std::sin(angle)};
+        const std::complex<double> w = fft_root(k, n);
+        roots_[i][k] = {w.real(), w.imag()};
       }
       at += n;
     }
@@ -187,9 +186,8 @@ class Reference {
 
   /// x = F(the plane).
   void load(const PlaneSide& side, const PlaneArray& array, int64_t plane) {
-    for_points([&](int64_t u, int64_t v, int64_t at) {
-      x_[at] = {element(side, array, plane, u, v), 0};
-    });
+    for_points(
+        [&](int64_t u, int64_t v, int64_t at) { x_[at] = {element(side, array, plane, u, v), 0}; });
     transform(false);
   }
 
@@ -233,14 +231,14 @@ class Reference {
   void store_plane(int64_t plane, int64_t band) {
     const PlaneArray& array = p_.out.array;
     const PlaneSpan &rows = p_.out.span[0], &columns = p_.out.span[1];
-    const int64_t base = array.offset + band * p_.band_stride +
-                         WalkPosition<1>(array.lead, plane).at[0];
+    const int64_t base =
+        array.offset + band * p_.band_stride + WalkPosition<1>(array.lead, plane).at[0];
     for (int64_t i = 0; i < rows.count; ++i) {
       for (int64_t j = 0; j < columns.count; ++j) {
-        store_scalar(p_.dtype, b_.write(array.ref),
-                     base + (rows.first + i) * array.row_stride +
-                         (columns.first + j) * array.column_stride,
-                     x_[(rows.place + i) * n1_ + columns.place + j].re);
+        store_scalar(
+            p_.dtype, b_.write(array.ref),
+            base + (rows.first + i) * array.row_stride + (columns.first + j) * array.column_stride,
+            x_[(rows.place + i) * n1_ + columns.place + j].re);
       }
     }
   }

@@ -57,10 +57,12 @@ ArrayRef reserve_spectra(PlanImpl& plan, const PlaneProblem& step) {
 void add_plane_step(PlanImpl& plan, const std::string& op, std::shared_ptr<const PlaneStep> step,
                     int n_transforms) {
   static const Operator& table = find_operator("plane_fft");
-  const auto n0 = static_cast<double>(step->length[0]->n), n1 = static_cast<double>(step->length[1]->n);
+  const auto n0 = static_cast<double>(step->length[0]->n),
+             n1 = static_cast<double>(step->length[1]->n);
   // Half of the columns, and pairs of rows.
   const double flops = n_transforms * static_cast<double>(step->n_batch * step->n_planes) *
-                       (n1 * fft_flops(step->length[0]->n) + n0 * fft_flops(step->length[1]->n)) / 2;
+                       (n1 * fft_flops(step->length[0]->n) + n0 * fft_flops(step->length[1]->n)) /
+                       2;
   plan.flops += static_cast<int64_t>(flops);
   add_step(plan, table, step->dtype, std::shared_ptr<const PlaneProblem>(step),
            flops / kFlopsPerSecond, op);

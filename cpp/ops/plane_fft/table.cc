@@ -11,19 +11,6 @@ namespace {
 
 using Complex = std::complex<double>;
 
-/// exp(-2 pi i k / n). Reduced to an eighth of the circle, so that k near n loses nothing.
-Complex root(int64_t k, int64_t n) {
-  k %= n;
-  if (8 * k > 4 * n) return std::conj(root(n - k, n));                      // second half
-  if (8 * k > 2 * n) return -std::conj(root(n - 2 * k, 2 * n));             // second quarter
-  if (8 * k > n) {                                                          // second eighth
-    const double angle = 2 * std::numbers::pi * (static_cast<double>(n - 4 * k) / (4.0 * n));
-    return {std::sin(angle), -std::cos(angle)};
-  }
-  const double angle = 2 * std::numbers::pi * (static_cast<double>(k) / n);
-  return {std::cos(angle), -std::sin(angle)};
-}
-
 /// Radices 4, 2, 3, 5, then larger primes; empty if one is too large.
 std::vector<int32_t> factorize(int64_t n) {
   std::vector<int32_t> radices;
@@ -50,7 +37,7 @@ std::vector<Complex> transform(const std::vector<Complex>& x) {
   }
   std::vector<Complex> y(x.size());
   for (int64_t k = 0; k < n; ++k) {
-    for (int64_t r = 0; r < p; ++r) y[k] += parts[r][k % m] * root(r * k, n);
+    for (int64_t r = 0; r < p; ++r) y[k] += parts[r][k % m] * fft_root(r * k, n);
   }
   return y;
 }
@@ -94,10 +81,10 @@ class Builder {
       table_->radix[pass] = p;
       table_->twiddles[pass] = at();
       for (int64_t q = 0; q < n / p; ++q) {
-        for (int64_t k = 1; k < p; ++k) add(root(q * k, n));
+        for (int64_t k = 1; k < p; ++k) add(fft_root(q * k, n));
       }
       table_->roots[pass] = at();
-      for (int64_t k = 0; p > 5 && k < p; ++k) add(root(k, p));
+      for (int64_t k = 0; p > 5 && k < p; ++k) add(fft_root(k, p));
       n /= p;
     }
   }
@@ -111,7 +98,7 @@ class Builder {
     std::vector<Complex> wave(static_cast<size_t>(m));
     int64_t square = 0;  // j^2 mod 2 n, which keeps the angle exact
     for (int64_t j = 0; j < n; ++j) {
-      const Complex z = root(square, 2 * n);
+      const Complex z = fft_root(square, 2 * n);
       add(z);
       wave[j] = std::conj(z);
       if (j > 0) wave[m - j] = wave[j];
@@ -129,6 +116,19 @@ class Builder {
 constexpr size_t kKept = 32;
 
 }  // namespace
+
+// Reduced to an eighth of the circle, so that k near n loses nothing.
+std::complex<double> fft_root(int64_t k, int64_t n) {
+  k %= n;
+  if (8 * k > 4 * n) return std::conj(fft_root(n - k, n));           // second half
+  if (8 * k > 2 * n) return -std::conj(fft_root(n - 2 * k, 2 * n));  // second quarter
+  if (8 * k > n) {                                                   // second eighth
+    const double angle = 2 * std::numbers::pi * (static_cast<double>(n - 4 * k) / (4.0 * n));
+    return {std::sin(angle), -std::cos(angle)};
+  }
+  const double angle = 2 * std::numbers::pi * (static_cast<double>(k) / n);
+  return {std::cos(angle), -std::sin(angle)};
+}
 
 std::shared_ptr<const FftTable> fft_table(int64_t n, DType accumulator) {
   struct Entry {

@@ -1,6 +1,7 @@
 // Makes the tables of transforms, and keeps those of recent calls.
 #pragma once
 
+#include <complex>
 #include <memory>
 #include <vector>
 
@@ -15,6 +16,9 @@ struct FftTable : FftLength {
   std::vector<double> doubles;
   std::shared_ptr<const FftTable> owned_inner;
 };
+
+/// exp(-2 pi i k / n) for k >= 0.
+std::complex<double> fft_root(int64_t k, int64_t n);
 
 /// `accumulator` is f32 or f64; the values are computed in double. n >= 1.
 std::shared_ptr<const FftTable> fft_table(int64_t n, DType accumulator);

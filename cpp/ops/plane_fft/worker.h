@@ -38,8 +38,8 @@ class ColumnWorker {
     const int64_t n_rows =
         larger(p_.a.span[0].count, larger(p_.b.span[0].count, p_.out.span[0].count));
     half_ = carver.take<A>(n_rows * 2 * p_.pitch());
-    const bool keeps = p_.job == PlaneJob::cross || p_.job == PlaneJob::bands ||
-                       p_.job == PlaneJob::merge;
+    const bool keeps =
+        p_.job == PlaneJob::cross || p_.job == PlaneJob::bands || p_.job == PlaneJob::merge;
     if (keeps) kept_ = carver.take<A>(p_.spectrum_size());
   }
 
@@ -94,9 +94,8 @@ class ColumnWorker {
   void keep_columns(const PlaneSpan& span, int64_t n, A* s) const {
     const Vec<A> scale = set1(static_cast<A>(p_.job == PlaneJob::spectrum ? p_.scale / 4 : 1));
     for (int64_t at = 0; at < n; at += kLane) {
-      for_points(columns_in(span, at), [&](int64_t u, const A* point) {
-        store_at(s, u, at, times(get(point), scale));
-      });
+      for_points(columns_in(span, at),
+                 [&](int64_t u, const A* point) { store_at(s, u, at, times(get(point), scale)); });
     }
   }
 
