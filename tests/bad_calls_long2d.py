@@ -33,15 +33,15 @@ LONG2D: list[BadCall] = [
         ones(3, 6, 8),
         mode="circular",
     ),
-    wrong(
-        "long2d_channels_last", "long_conv2d", "ShapeError", "k", _u, _k, layout="channels_last"
-    ),
+    wrong("long2d_channels_last", "long_conv2d", "ShapeError", "k", _u, _k, layout="channels_last"),
 ]
 LONG2D_OTHERS: list[BadCall] = [
     wrong("long2d_out_shape", "long_conv2d", "ShapeError", "out", _u, _k, mode="full", out=ones(1)),
     wrong("long2d_out_is_u", "long_conv2d", "ParamError", "out", _u, _k, out=_u),
     wrong("long2d_grad_dy", "grad.long_conv2d", "ShapeError", "dy", _u, _u, _k, mode="full"),
-    wrong("long2d_grad_dtype", "grad.long_conv2d", "DTypeError", "dy", ones(1, dtype=float), _u, _k),
+    wrong(
+        "long2d_grad_dtype", "grad.long_conv2d", "DTypeError", "dy", ones(1, dtype=float), _u, _k
+    ),
     wrong("long2d_grad_needs", "grad.long_conv2d", "ParamError", "needs", _u, _u, _k, needs="dk"),
     wrong("bands_rank", "band_split", "ShapeError", "x", ones(5), [0.2]),
     wrong("bands_rank_8", "band_split", "ShapeError", "x", ones(1, 1, 1, 1, 1, 1, 2, 2), [0.2]),

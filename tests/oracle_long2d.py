@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -99,7 +100,7 @@ def bands(x: Array, cutoffs: Sequence[float], metric: str = "max") -> list[Array
     if x.size == 0:
         return [x.copy() for _ in range(len(cutoffs) + 1)]
     lows = [x, *(low_pass(x, c, metric) for c in cutoffs), np.zeros_like(x)]
-    return [high - low for high, low in zip(lows[:-1], lows[1:], strict=True)]
+    return [high - low for high, low in itertools.pairwise(lows)]
 
 
 def band_results(x: Array, cutoffs: Sequence[float], metric: str = "max") -> Result:
@@ -120,9 +121,7 @@ def _band_size(x: Array) -> Array:
     return np.asarray(norms(x, (-2, -1)) / np.sqrt(x.dtype.type(n)) + abs(x) / 2)
 
 
-def band_gradient(
-    dys: Sequence[Array], cutoffs: Sequence[float], metric: str = "max"
-) -> Result:
+def band_gradient(dys: Sequence[Array], cutoffs: Sequence[float], metric: str = "max") -> Result:
     parts = [bands(dy, cutoffs, metric)[i] for i, dy in enumerate(dys)]
     size = np.sum([_band_size(dy) for dy in dys], axis=0)
     return Result(np.sum(parts, axis=0), 2 * size, _steps(dys[0]))

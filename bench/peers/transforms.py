@@ -21,9 +21,7 @@ def prepare_scipy(workload: Workload, values: Mapping[str, Array]) -> Prepared:
     u, k = values["u"], values["k"]
     if workload.kwargs.get("mode") == "circular":
         size = u.shape[2:]
-        return Prepared(
-            lambda: fft.irfft2(fft.rfft2(u) * fft.rfft2(k, s=size), s=size), np.asarray
-        )
+        return Prepared(lambda: fft.irfft2(fft.rfft2(u) * fft.rfft2(k, s=size), s=size), np.asarray)
     mode = workload.kwargs.get("mode", "same")
     ways = [
         lambda: signal.fftconvolve(u, k[None], mode=mode, axes=(2, 3)),
