@@ -80,6 +80,8 @@ def prepare(
     allowed = allowed_difference(workload, values, float(np.abs(expected).max(initial=0)))
     for peer in peers:
         if (workload.is_gate or workload.is_dynamic) and not peer.has_gates:
+        lacks_gates = workload.is_gate and not peer.has_gates
+        if lacks_gates or (workload.is_transform and not peer.has_transforms):
             row.skipped[peer.name] = "no such operation"
             continue
         peer.set_threads(n_threads)

@@ -258,9 +258,12 @@ double read_scalar(py::handle object, ArgName name) {
 std::vector<double> read_numbers(py::handle object, int n, ArgName name) {
   const bool is_given = is_sequence(object.ptr());
   const py::object items = is_given ? items_of(object, name) : py::object();
-  if (!is_given || length(items) != n) refuse(name, object, format("{} numbers", n));
+  if (!is_given) refuse(name, object, n < 0 ? "a sequence of numbers" : format("{} numbers", n));
+  if (n >= 0 && length(items) != n) refuse(name, object, format("{} numbers", n));
   std::vector<double> numbers;
-  for (int i = 0; i < n; ++i) numbers.push_back(read_scalar(item(items, i), name));
+  for (py::ssize_t i = 0; i < length(items); ++i) {
+    numbers.push_back(read_scalar(item(items, i), name));
+  }
   return numbers;
 }
 

@@ -36,7 +36,8 @@ int read_threads(py::handle object, ArgName name);
 bool read_bool(py::handle object, ArgName name);
 /// A finite number.
 double read_number(py::handle object, ArgName name);
-/// A sequence of n finite numbers.
+/// A sequence of n finite numbers, or of any count if n is kAnyCount.
+inline constexpr int kAnyCount = -1;
 std::vector<double> read_numbers(py::handle object, int n, ArgName name);
 /// Which gradients `needs` asks for: a sequence of the inputs' names ("x") or of those of the
 /// gradients ("dx"); None: all.

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from bad_call import BadCall, ones
+from bad_calls_long2d import LONG2D_OTHERS
 
 
 def _grad(id_: str, error: str, arg: str, dy: Any = None, x: Any = None, **kwargs: Any) -> BadCall:
@@ -53,4 +54,5 @@ GRADIENTS: list[BadCall] = [
         ones(4, 4, 3, 3)),
     _up("padding_rule", "ParamError", "padding", ones(1, 4, 7, 7), ones(1, 8, 5, 5),
         ones(8, 4, 3, 3), padding="same"),
+    *LONG2D_OTHERS,
 ]  # fmt: skip

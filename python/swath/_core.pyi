@@ -514,11 +514,34 @@ def depth_to_space_backward(
     x: Array,
     block: object,
     order: object,
+    dy: Array, x: Array, block: object, order: object, layout: object, threads: object, /
+) -> Array: ...
+def long_conv2d(
+    u: Array,
+    k: Array,
+    mode: object,
+    method: object,
+    layout: object,
+    out: Array | None,
+    threads: object,
+    /,
+) -> Array: ...
+def long_conv2d_backward(
+    dy: Array,
+    u: Array,
+    k: Array,
+    mode: object,
+    method: object,
     layout: object,
     needs: object,
     threads: object,
     /,
 ) -> tuple[Array | None]: ...
+) -> tuple[Array | None, ...]: ...
+def band_split(x: Array, cutoffs: object, metric: object, threads: object, /) -> list[Array]: ...
+def band_split_backward(
+    dys: object, x: Array, cutoffs: object, metric: object, threads: object, /
+) -> Array: ...
 def explain(
     fn: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]
 ) -> dict[str, Any]: ...
