@@ -24,5 +24,6 @@ void bind_gates(py::module_& m);
 void bind_channel_gate(py::module_& m);
 void bind_pooling_backward(py::module_& m);
 void bind_space_to_depth(py::module_& m);
+void bind_long_conv(py::module_& m);
 
 }  // namespace swath::python

@@ -30,6 +30,7 @@ from swath.ops.conv_plan import (
 from swath.ops.conv_transpose import conv_transpose1d, conv_transpose2d, conv_transpose3d
 from swath.ops.gate_mul import gate_mul
 from swath.ops.gated_conv import gated_conv1d, gated_conv2d, gated_conv3d
+from swath.ops.long_conv import long_conv
 from swath.ops.partial_conv import partial_conv1d, partial_conv2d, partial_conv3d
 from swath.ops.pooling import (
     avg_pool1d,
@@ -83,6 +84,7 @@ __all__ = [
     "gated_conv3d",
     "grad",
     "info",
+    "long_conv",
     "max_pool1d",
     "max_pool2d",
     "max_pool3d",

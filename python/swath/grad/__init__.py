@@ -18,6 +18,7 @@ from swath.grad.gates import (
     spatial_gate,
     spatial_softmax_gate,
 )
+from swath.grad.long_conv import LongConvGrads, long_conv
 from swath.grad.masked_conv import (
     PartialConvGrads,
     gated_conv1d,
@@ -42,6 +43,7 @@ __all__ = [
     "ConvGrads",
     "ConvTransposeGrads",
     "InputGradient",
+    "LongConvGrads",
     "PartialConvGrads",
     "avg_pool1d",
     "avg_pool2d",
@@ -59,6 +61,7 @@ __all__ = [
     "gated_conv1d",
     "gated_conv2d",
     "gated_conv3d",
+    "long_conv",
     "max_pool1d",
     "max_pool2d",
     "max_pool3d",
