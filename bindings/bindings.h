@@ -28,5 +28,6 @@ void bind_pooling_backward(py::module_& m);
 void bind_space_to_depth(py::module_& m);
 void bind_long_conv2d(py::module_& m);
 void bind_band_split(py::module_& m);
+void bind_long_conv(py::module_& m);
 
 }  // namespace swath::python

@@ -434,6 +434,45 @@ def spatial_gate_backward(
     threads: object,
     /,
 ) -> Any: ...
+def long_conv(
+    u: Array,
+    k: Array,
+    mode: object,
+    offset: object,
+    skip: Array | None,
+    bias: Array | None,
+    pre_gate: Array | None,
+    post_gate: Array | None,
+    response: Array | None,
+    n_fft: object,
+    correlate: object,
+    head_map: object,
+    method: object,
+    layout: object,
+    out: Array | None,
+    threads: object,
+    /,
+) -> Array: ...
+def long_conv_backward(
+    dy: Array,
+    u: Array,
+    k: Array,
+    mode: object,
+    offset: object,
+    skip: Array | None,
+    bias: Array | None,
+    pre_gate: Array | None,
+    post_gate: Array | None,
+    response: Array | None,
+    n_fft: object,
+    correlate: object,
+    head_map: object,
+    method: object,
+    layout: object,
+    needs: object,
+    threads: object,
+    /,
+) -> Any: ...
 def branch_select(
     branches: Array, logits: Array, layout: object, out: Array | None, threads: object, /
 ) -> Array: ...

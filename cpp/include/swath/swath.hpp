@@ -13,6 +13,7 @@
 #include <swath/ops/gated_conv.h>
 #include <swath/ops/gates.h>
 #include <swath/ops/long_conv2d.h>
+#include <swath/ops/long_conv.h>
 #include <swath/ops/partial_conv.h>
 #include <swath/ops/pooling.h>
 #include <swath/ops/sliding_conv.h>

@@ -27,6 +27,7 @@ from swath.grad.gates import (
     spatial_softmax_gate,
 )
 from swath.grad.long_conv2d import LongConv2dGrads, band_split, long_conv2d
+from swath.grad.long_conv import LongConvGrads, long_conv
 from swath.grad.masked_conv import (
     PartialConvGrads,
     gated_conv1d,
@@ -53,6 +54,7 @@ __all__ = [
     "DynamicConvGrads",
     "InputGradient",
     "LongConv2dGrads",
+    "LongConvGrads",
     "PartialConvGrads",
     "avg_pool1d",
     "avg_pool2d",
@@ -76,6 +78,7 @@ __all__ = [
     "involution2d",
     "lightweight_conv1d",
     "long_conv2d",
+    "long_conv",
     "max_pool1d",
     "max_pool2d",
     "max_pool3d",
