@@ -30,7 +30,7 @@ LAYOUTS = (
     "pooling",
     "pooling_backward",
 )
-POSITIONAL = ("dy", "x", "weight", "bias")
+GATES = ("gate_mul", "spatial_gate", "channel_gate")
 TINY_EXTENT, TINY_KERNEL = 12, 11  # spatial sizes of --small
 
 
@@ -66,13 +66,16 @@ class Workload:
         return next(iter(self.arrays))
 
     @property
-    def is_gate(self) -> bool:
-        return self.op.endswith("_gate") or self.op == "gate_mul"
+    def is_window(self) -> bool:
+        """A window slides over x: what peers know as one geometry."""
+        return self.op in LAYOUTS or self.op in ("conv_transpose", "space_to_depth")
 
     @property
     def is_dynamic(self) -> bool:
         """Taps for every position: the weight has the result's extents."""
         return self.op == "dynamic_conv"
+
+    @property
     def is_transform(self) -> bool:
         return self.op in ("long_conv2d", "band_split")
 

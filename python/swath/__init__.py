@@ -39,8 +39,8 @@ from swath.ops.dynamic_conv import (
 from swath.ops.dynamic_plan import DynamicConv1d
 from swath.ops.gate_mul import gate_mul
 from swath.ops.gated_conv import gated_conv1d, gated_conv2d, gated_conv3d
-from swath.ops.long_conv2d import long_conv2d
 from swath.ops.long_conv import long_conv
+from swath.ops.long_conv2d import long_conv2d
 from swath.ops.partial_conv import partial_conv1d, partial_conv2d, partial_conv3d
 from swath.ops.pooling import (
     avg_pool1d,
@@ -100,8 +100,8 @@ __all__ = [
     "info",
     "involution2d",
     "lightweight_conv1d",
-    "long_conv2d",
     "long_conv",
+    "long_conv2d",
     "max_pool1d",
     "max_pool2d",
     "max_pool3d",

@@ -553,7 +553,13 @@ def depth_to_space_backward(
     x: Array,
     block: object,
     order: object,
-    dy: Array, x: Array, block: object, order: object, layout: object, threads: object, /
+    dy: Array,
+    x: Array,
+    block: object,
+    order: object,
+    layout: object,
+    threads: object,
+    /,
 ) -> Array: ...
 def long_conv2d(
     u: Array,
@@ -575,7 +581,6 @@ def long_conv2d_backward(
     needs: object,
     threads: object,
     /,
-) -> tuple[Array | None]: ...
 ) -> tuple[Array | None, ...]: ...
 def band_split(x: Array, cutoffs: object, metric: object, threads: object, /) -> list[Array]: ...
 def band_split_backward(
