@@ -1,6 +1,6 @@
 """Fast sliding-window operators on CPUs, for NumPy and every array library that speaks DLPack."""
 
-from swath import grad, info, testing
+from swath import grad, info, patterns, testing
 from swath._core import (
     DeviceError,
     DeviceFailure,
@@ -94,6 +94,7 @@ __all__ = [
     "partial_conv1d",
     "partial_conv2d",
     "partial_conv3d",
+    "patterns",
     "set_num_threads",
     "sliding_reduce",
     "space_to_depth",

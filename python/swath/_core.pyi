@@ -385,9 +385,10 @@ def avg_pool_backward(
     dilation: object,
     count_include_pad: object,
     layout: object,
+    needs: object,
     threads: object,
     /,
-) -> Array: ...
+) -> tuple[Array | None]: ...
 def max_pool_backward(
     ndim: int,
     dy: Array,
@@ -397,9 +398,10 @@ def max_pool_backward(
     padding: object,
     dilation: object,
     layout: object,
+    needs: object,
     threads: object,
     /,
-) -> Array: ...
+) -> tuple[Array | None]: ...
 def sliding_reduce_backward(
     dy: Array,
     x: Array,
@@ -407,15 +409,30 @@ def sliding_reduce_backward(
     axis: object,
     op: object,
     padding: object,
+    needs: object,
     threads: object,
     /,
-) -> Array: ...
+) -> tuple[Array | None]: ...
 def space_to_depth_backward(
-    dy: Array, x: Array, block: object, order: object, layout: object, threads: object, /
-) -> Array: ...
+    dy: Array,
+    x: Array,
+    block: object,
+    order: object,
+    layout: object,
+    needs: object,
+    threads: object,
+    /,
+) -> tuple[Array | None]: ...
 def depth_to_space_backward(
-    dy: Array, x: Array, block: object, order: object, layout: object, threads: object, /
-) -> Array: ...
+    dy: Array,
+    x: Array,
+    block: object,
+    order: object,
+    layout: object,
+    needs: object,
+    threads: object,
+    /,
+) -> tuple[Array | None]: ...
 def long_conv2d(
     u: Array,
     k: Array,
@@ -439,8 +456,8 @@ def long_conv2d_backward(
 ) -> tuple[Array | None, ...]: ...
 def band_split(x: Array, cutoffs: object, metric: object, threads: object, /) -> list[Array]: ...
 def band_split_backward(
-    dys: object, x: Array, cutoffs: object, metric: object, threads: object, /
-) -> Array: ...
+    dys: object, x: Array, cutoffs: object, metric: object, needs: object, threads: object, /
+) -> tuple[Array | None]: ...
 def explain(
     fn: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]
 ) -> dict[str, Any]: ...
