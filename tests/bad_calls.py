@@ -8,6 +8,7 @@ import numpy as np
 
 from bad_call import F32, BadCall, ones, wrong
 from bad_calls_gates import GATES
+from bad_calls_long import LONG
 
 
 def _conv(id_: str, error: str, arg: str, x: Any = None, w: Any = None, **kwargs: Any) -> BadCall:
@@ -378,4 +379,4 @@ MASKED = [
     _gated("residual_of_both", "ShapeError", "residual", residual=ones(2, 8, 7, 7)),
 ]  # fmt: skip
 
-BAD_CALLS: list[BadCall] = GATES + SHAPES + DTYPES + PARAMS + OTHERS + MASKED
+BAD_CALLS: list[BadCall] = GATES + LONG + SHAPES + DTYPES + PARAMS + OTHERS + MASKED

@@ -8,6 +8,7 @@ from cases import (
     conv_weight_grad,
     gated_conv,
     gates,
+    long_conv,
     partial_conv,
     pooling,
     pooling_backward,
@@ -28,6 +29,7 @@ CASES: dict[str, list[Case]] = {
     "spatial_gate": gates.SPATIAL_CASES,
     "channel_stats": gates.STATS_CASES,
     "channel_gate": gates.CHANNEL_CASES,
+    "long_conv": long_conv.CASES,
     "conv_weight_grad": [*conv_weight_grad.CASES],
     "conv_backward": [*conv_backward.CASES],
 }
@@ -44,5 +46,6 @@ WORKLOADS: dict[str, list[Workload]] = {
     "gate_mul": gates.GATE_WORKLOADS,
     "spatial_gate": gates.SPATIAL_WORKLOADS,
     "channel_gate": gates.CHANNEL_WORKLOADS,
+    "long_conv": long_conv.WORKLOADS,
 }
 ALL_CASES: list[Case] = [case for cases in CASES.values() for case in cases]
