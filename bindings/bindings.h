@@ -13,6 +13,7 @@ void bind_executor(py::module_& m);
 void bind_registry(py::module_& m);
 void bind_explain(py::module_& m);
 void bind_plan(py::module_& m);
+void bind_long_plan(py::module_& m);
 
 void bind_sliding_conv(py::module_& m);
 void bind_gated_conv(py::module_& m);

@@ -10,6 +10,7 @@ from bad_call import F32, BadCall, ones, wrong
 from bad_calls_dynamic import DYNAMIC
 from bad_calls_gates import GATES
 from bad_calls_long2d import LONG2D
+from bad_calls_long import LONG
 
 
 def _conv(id_: str, error: str, arg: str, x: Any = None, w: Any = None, **kwargs: Any) -> BadCall:
@@ -382,3 +383,4 @@ MASKED = [
 
 BAD_CALLS: list[BadCall] = DYNAMIC + GATES + SHAPES + DTYPES + PARAMS + OTHERS + MASKED
 BAD_CALLS: list[BadCall] = GATES + LONG2D + SHAPES + DTYPES + PARAMS + OTHERS + MASKED
+BAD_CALLS: list[BadCall] = GATES + LONG + SHAPES + DTYPES + PARAMS + OTHERS + MASKED

@@ -61,19 +61,12 @@ def heads(n_channels: int, n_heads: int, head_map: str) -> Array:
     return d % n_heads if head_map == "interleaved" else d // max(1, n_channels // max(1, n_heads))
 
 
-def taps_of(k: Array, n_channels: int, options: dict[str, Any]) -> tuple[list[Array], Array]:
-    h = heads(n_channels, k.shape[0], options.get("head_map", "blocked"))
-    plain = {o: v for o, v in options.items() if o not in ("head_map", "method", "layout")}
-    return [plain, h]  # type: ignore[return-value]
-
-
 def matrices(length: int, k: Array, n_channels: int, **options: Any) -> Array:
     """(D, n_out, length)"""
     head_map = options.pop("head_map", "blocked")
     options.pop("method", None)
     each = [matrix(length, taps, **options) for taps in k]
-    found = [each[h] for h in heads(n_channels, k.shape[0], head_map)]
-    return np.stack(found) if found else np.zeros((0, 0, length))
+    return np.stack(each)[heads(n_channels, k.shape[0], head_map)]
 
 
 def forward(

@@ -41,6 +41,7 @@ from swath.ops.gate_mul import gate_mul
 from swath.ops.gated_conv import gated_conv1d, gated_conv2d, gated_conv3d
 from swath.ops.long_conv import long_conv
 from swath.ops.long_conv2d import long_conv2d
+from swath.ops.long_conv_plan import LongConv
 from swath.ops.partial_conv import partial_conv1d, partial_conv2d, partial_conv3d
 from swath.ops.pooling import (
     avg_pool1d,
@@ -69,6 +70,7 @@ __all__ = [
     "GatedConv3d",
     "InternalError",
     "LayoutError",
+    "LongConv",
     "OutOfMemoryError",
     "ParamError",
     "PartialConv1d",

@@ -40,6 +40,38 @@ class Buffer(metaclass=_Pybind11Type):
     @property
     def dtype(self) -> str: ...
 
+class LongConvPlan(metaclass=_Pybind11Type):
+    def __init__(
+        self,
+        k: Array,
+        skip: Array | None,
+        bias: Array | None,
+        response: Array | None,
+        mode: object,
+        offset: object,
+        n_fft: object,
+        correlate: object,
+        head_map: object,
+        method: object,
+        layout: object,
+        length: object,
+        threads: object,
+        /,
+    ) -> None: ...
+    def __call__(
+        self,
+        u: Array,
+        *,
+        pre_gate: Array | None = None,
+        post_gate: Array | None = None,
+        out: Array | None = None,
+        threads: object = None,
+    ) -> Array: ...
+    def workspace_bytes(self, shape: Sequence[SupportsIndex]) -> int: ...
+    def flops(self, shape: Sequence[SupportsIndex]) -> int: ...
+    def bytes(self, shape: Sequence[SupportsIndex]) -> int: ...
+    def _arrays(self) -> dict[str, Any]: ...
+
 class ConvPlan(metaclass=_Pybind11Type):
     def __init__(
         self,

@@ -10,6 +10,7 @@ from cases import (
     gated_conv,
     gates,
     long_conv2d,
+    long_conv,
     partial_conv,
     pooling,
     pooling_backward,
@@ -34,6 +35,7 @@ CASES: dict[str, list[Case]] = {
     "plane_fft": [*long_conv2d.FFT_CASES],
     "long_conv2d": [*long_conv2d.DIRECT_CASES],
     "band_split": [*long_conv2d.BAND_CASES],
+    "long_conv": long_conv.CASES,
     "conv_weight_grad": [*conv_weight_grad.CASES],
     "conv_backward": [*conv_backward.CASES],
 }
@@ -53,5 +55,6 @@ WORKLOADS: dict[str, list[Workload]] = {
     "dynamic_conv": dynamic.WORKLOADS,
     "long_conv2d": long_conv2d.LONG_WORKLOADS,
     "band_split": long_conv2d.BAND_WORKLOADS,
+    "long_conv": long_conv.WORKLOADS,
 }
 ALL_CASES: list[Case] = [case for cases in CASES.values() for case in cases]

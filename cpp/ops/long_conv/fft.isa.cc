@@ -1,5 +1,6 @@
 // Long convolution by the ring transform: the kernel `fft`, all kinds of steps.
 #include "ops/long_conv/ring.h"
+#include "ops/long_conv/slab.h"
 #include "ops/long_conv/stage.h"
 #include "ops/long_conv/sums.h"
 
@@ -42,7 +43,7 @@ class Worker {
       case LongKind::spectrum:
         return make_spectrum(task);
       case LongKind::rows:
-        return convolve(task);
+        return p_.is_slab ? convolve_slab(task) : convolve(task);
       case LongKind::first_pass:
       case LongKind::blocks:
       case LongKind::last_pass:
@@ -66,6 +67,7 @@ class Worker {
         p_.kind != LongKind::blocks) {
       planes_ = carver.take<A>(2 * plane_pitch(p_));
     }
+    if (p_.is_slab) slabs_ = carver.take<A>(Slab<S>::n_elements(p_));
     if (p_.kind == LongKind::tap_parts || p_.kind == LongKind::taps) {
       for (A** room : {&kept_, &sums_, &total_}) *room = carver.take<A>(2 * p_.ring);
     }
@@ -157,10 +159,8 @@ class Worker {
     transform<Middle::keep>(planes(), {head_spectrum(head), nullptr, A(1) / A(p_.ring)});
   }
 
-  void write_row_columns(const SourceRow<S>& source, const Segment& s, int64_t batch,
-                         int64_t channel, const Planes<A>& from, int64_t begin,
-                         int64_t end) const {
-    const RowSink<S> sink{p_, b_, source, batch, channel, values_, more_};
+  void write_row_columns(const RowSink<S>& sink, const Segment& s, const Planes<A>& from,
+                         int64_t begin, int64_t end) const {
     write_columns(
         from, p_.place, s.n_out, begin, end,
         [&](int64_t first, int64_t n) { return sink.direct(s.out_first + first, n); },
@@ -174,7 +174,28 @@ class Worker {
     const SourceRow<S> source(b_, p_.u, batch, channel, gate_room_);
     read_columns(source, s.base, s.low, s.high, planes(), 0, n_columns());
     transform<Middle::multiply>(planes(), {head_spectrum(p_.head_of(channel))});
-    write_row_columns(source, s, batch, channel, planes(), 0, n_columns());
+    const RowSink<S> sink{p_, b_, source, batch, channel, values_, more_};
+    write_row_columns(sink, s, planes(), 0, n_columns());
+  }
+
+  /// The rows of neighbouring channels: turned to rows, convolved, turned back.
+  void convolve_slab(int64_t task) const {
+    const Segment s(p_, task % p_.n_segments);
+    const int64_t slab_index = task / p_.n_segments;
+    const Slab<S> slab(p_, b_, s, slab_index % p_.n_batch, slab_index / p_.n_batch, slabs_);
+    slab.load();
+    for (int64_t i = 0; i < slab.n_channels; ++i) {
+      const int64_t channel = slab.first_channel + i;
+      SourceRow<S> source(b_, p_.u, slab.batch, channel, gate_room_);
+      source.slab = slab.input(i);
+      source.slab_first = s.low;
+      read_columns(source, s.base, s.low, s.high, planes(), 0, n_columns());
+      transform<Middle::multiply>(planes(), {head_spectrum(p_.head_of(channel))});
+      const RowSink<S> sink{p_,      b_,    source,         slab.batch, channel,
+                            values_, more_, slab.output(i), s.out_first};
+      write_row_columns(sink, s, planes(), 0, n_columns());
+    }
+    slab.store();
   }
 
   /// The same in three steps.
@@ -197,7 +218,8 @@ class Worker {
     if (p_.kind == LongKind::first_pass) {
       read_columns(source, s.base, s.low, s.high, at, begin, end);
     } else {
-      write_row_columns(source, s, batch, channel, at, begin, end);
+      const RowSink<S> sink{p_, b_, source, batch, channel, values_, more_};
+      write_row_columns(sink, s, at, begin, end);
     }
   }
 
@@ -260,7 +282,8 @@ class Worker {
   const LongProblem& p_;
   const Buffers& b_;
   A *legs_ = nullptr, *zeros_ = nullptr, *gate_room_ = nullptr, *values_ = nullptr;
-  A *more_ = nullptr, *planes_ = nullptr, *kept_ = nullptr, *sums_ = nullptr, *total_ = nullptr;
+  A *more_ = nullptr, *planes_ = nullptr, *kept_ = nullptr, *sums_ = nullptr, *total_ = nullptr,
+    *slabs_ = nullptr;
   A* spectrum_ = nullptr;
 };
 
@@ -286,7 +309,7 @@ int64_t n_tasks(const void* problem) noexcept {
     case LongKind::row_sums:
       return p.n_channels;
     default:
-      return p.n_rows() * p.n_segments;
+      return (p.is_slab ? p.n_slabs() : p.n_rows()) * p.n_segments;
   }
 }
 

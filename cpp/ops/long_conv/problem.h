@@ -55,6 +55,9 @@ struct RowSource {
   bool is_periodic = false;
 };
 
+/// Channels of one task where positions are not side by side.
+inline constexpr int64_t kSlabChannels = 16;
+
 enum class LongKind : uint8_t {
   spectrum,  // of the taps of each head, scaled by 1/n, in the kernel's own order
   rows,      // a transform, a product and an inverse for each row and segment
@@ -85,6 +88,9 @@ struct LongProblem {
   int64_t ring = 0;  // n
   const RingTables* tables = nullptr;
   ArrayRef spectrum{};  // [head][2n] accumulators
+  /// Rows of kSlabChannels neighbouring channels in one task: positions are not side by side in
+  /// memory, channels are.
+  bool is_slab = false;
   ArrayRef planes{};    // of first_pass, blocks, last_pass: [row][2 plane_pitch] accumulators
 
   // tap_parts and taps: dc[t] in the place of c[t]
@@ -100,6 +106,9 @@ struct LongProblem {
   __attribute__((always_inline)) int64_t n_rows() const { return n_batch * n_channels; }
   __attribute__((always_inline)) int64_t rows_per_head() const {
     return n_batch * (n_channels / n_heads);
+  }
+  __attribute__((always_inline)) int64_t n_slabs() const {
+    return (n_channels + kSlabChannels - 1) / kSlabChannels * n_batch;
   }
   /// Channel `i` of a head.
   __attribute__((always_inline)) int64_t channel_of(int64_t head, int64_t i) const {

@@ -66,6 +66,9 @@ struct SourceRow {
   const RowSource& source;
   int64_t x_at, gate_at;
   A* gate_room;  // kStageRoom
+  /// If there: v[slab_first] and what follows, already side by side.
+  const A* slab = nullptr;
+  int64_t slab_first = 0;
 
   __attribute__((always_inline)) SourceRow(const Buffers& b, const RowSource& s, int64_t batch,
                                            int64_t channel, A* room)
@@ -82,7 +85,8 @@ struct SourceRow {
     const int64_t begin = smaller(larger(low - from, 0), n);
     const int64_t end = larger(smaller(high - from, n), begin);
     clear(to, begin);
-    for (int64_t i = begin; i < end;) {
+    if (slab != nullptr && end > begin) widen(slab + from + begin - slab_first, 1, to + begin, end - begin);
+    for (int64_t i = begin; slab == nullptr && i < end;) {
       const int64_t at = source.is_periodic ? wrapped(from + i, source.n) : from + i;
       const int64_t count = source.is_periodic ? smaller(end - i, source.n - at) : end - i;
       values(at, count, to + i);
@@ -94,6 +98,9 @@ struct SourceRow {
   /// Where v[from, from + n) is, if it is there as accumulators side by side.
   __attribute__((always_inline)) const A* direct(int64_t from, int64_t n, int64_t low,
                                                  int64_t high) const {
+    if (slab != nullptr) {
+      return from < low || from + n > high ? nullptr : slab + from - slab_first;
+    }
     if (sizeof(S) != sizeof(A) && !source.x.is_acc) return nullptr;
     if (source.x.step != 1 || source.gate.is_present || source.is_periodic) return nullptr;
     if (from < low || from + n > high) return nullptr;
@@ -121,6 +128,9 @@ struct RowSink {
   const SourceRow<S>& source;
   int64_t batch, channel;
   A *values, *more;  // kStageRoom each
+  /// If there: outputs go here as they are, the first one `slab_first`.
+  A* slab = nullptr;
+  int64_t slab_first = 0;
 
   __attribute__((always_inline)) A of_channel(const RowArray& array) const {
     A value[16];
@@ -130,6 +140,10 @@ struct RowSink {
 
   /// Outputs [first, first + n), n at most kStage.
   __attribute__((noinline)) void put(int64_t first, int64_t n, const A* c) const {
+    if (slab != nullptr) {
+      for (int64_t j = 0; j < n; ++j) slab[first - slab_first + j] = c[j];
+      return;
+    }
     if (p.skip.is_present) {
       source.stage(first, n, 0, p.u.n, values);
       const Vec<A> skip = set1(of_channel(p.skip));
@@ -151,6 +165,7 @@ struct RowSink {
 
   /// Where outputs [first, first + n) go as they are, or null.
   __attribute__((always_inline)) A* direct(int64_t first, int64_t n) const {
+    if (slab != nullptr) return slab + first - slab_first;
     if (sizeof(S) != sizeof(A) && !p.y.is_acc) return nullptr;
     if (p.y.step != 1 || p.post.is_present || p.skip.is_present || p.bias.is_present ||
         p.y2.is_present || first < 0 || first + n > p.n_out) {

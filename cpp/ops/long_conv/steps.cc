@@ -33,6 +33,19 @@ bool shares_rows(const LongProblem& p) {
          p.n_rows() * p.ring <= kSharedElements;
 }
 
+/// All arrays have their channels side by side and their positions apart. Longer rows than these
+/// would take more scratch memory than they save time.
+constexpr int64_t kLongestSlab = 65536;
+
+bool is_slab(const LongProblem& p) {
+  if (p.is_direct || p.ring > kLongestSlab || p.n_channels < 4) return false;
+  for (const RowArray* a : {&p.u.x, &p.u.gate, &p.post, &p.y, &p.post2, &p.y2}) {
+    if (!a->is_present) continue;
+    if (a->is_acc || a->channel_stride != 1 || a->step == 1) return false;
+  }
+  return true;
+}
+
 /// Sums over the rows of one head are made in this many parts: enough for 16 tasks in all.
 int64_t tap_parts(const LongProblem& p) {
   const int64_t wanted = std::max<int64_t>(1, 16 / std::max<int64_t>(1, p.n_heads));
@@ -132,7 +145,8 @@ void LongSteps::add_rows(LongProblem p) {
   const auto n = static_cast<double>(p.n_rows() * p.n_segments);
   plan_.flops += p.n_rows() * p.n_segments * segment_flops(p);
   const double seconds = n * segment_seconds(p);
-  if (!shares_rows(p)) return add(p, seconds);
+  p.is_slab = is_slab(p);
+  if (p.is_slab || !shares_rows(p)) return add(p, seconds);
   const int64_t item = item_bytes(accumulator_of(p.dtype));
   p.planes = reserve_temp(plan_, p.n_rows() * 2 * (p.ring + 16) * item);
   p.kind = LongKind::first_pass;
