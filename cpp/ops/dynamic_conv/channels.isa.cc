@@ -133,7 +133,9 @@ class ChannelsWorker {
 
   bool moves() const { return p_.role == DynamicRole::input_grad; }
   bool has_direct_taps(const Window& w) const {
-    if (!(kIsAcc || p_.taps_are_acc) || p_.softmax) return false;
+    // Where a tap serves less than two vectors, its copy costs as much as its use.
+    if (p_.n_members > 16 || p_.softmax) return false;
+    if (!kIsAcc && !p_.taps_are_acc) return false;
     return !moves() || w.is_inside(p_);  // dy and taps have one shape
   }
 

@@ -112,7 +112,9 @@ class RowsWorker {
   }
 
   bool has_direct_taps(const Window& w) const {
-    if (!(kIsAcc || p_.taps_are_acc) || p_.softmax || p_.taps.w != 1) return false;
+    // A copy lies closer together: read more than once, K rows far apart miss the first cache.
+    if (p_.n_members > kMembers || p_.softmax || p_.taps.w != 1) return false;
+    if (!kIsAcc && !p_.taps_are_acc) return false;
     return p_.role == DynamicRole::forward || w.is_inside(p_);  // dy and taps have one shape
   }
   void stage_tiles(const DynamicTask& task, const Window& w) const {
