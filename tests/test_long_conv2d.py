@@ -57,11 +57,9 @@ def test_the_error_of_a_long_transform_is_a_few_ulp(n: int) -> None:
         assert np.linalg.norm(y - expected) < 5e-7 * np.linalg.norm(expected)
 
 
-@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("mode", ["same", "full"])
 def test_same_as_scipy(mode: str) -> None:
     signal = require("scipy.signal")
-    if mode == "circular":
-        pytest.skip("SciPy has no such mode")
     for size in ((9, 12), (8, 5)):
         for taps in ((3, 4), (7, 7), (8, 5)):
             u, k = _normal(2, 3, *size), _normal(3, *taps)
@@ -140,7 +138,8 @@ def test_bands_sum_to_x_and_are_projections(dtype: str, metric: str) -> None:
     bands = swath.band_split(x, cutoffs, metric=metric)
     assert [b.dtype for b in bands] == [x.dtype] * 4
     wide = [b.astype(np.float64) for b in bands]
-    bound = eps / 2 * sum(abs(b) for b in wide) + 2 * max(eps * 0, 2.0**-23)
+    # half an ulp of each band, and what summing them in float32 (float64) may have lost
+    bound = eps / 2 * sum(abs(b) for b in wide) + (2.0**-52 if dtype == "f64" else 2.0**-22)
     assert (abs(sum(wide) - x.astype(np.float64)) <= bound).all()
     for i, band in enumerate(bands):
         again = swath.band_split(band, cutoffs, metric=metric)

@@ -1,3 +1,5 @@
+#include <pybind11/stl.h>
+
 #include <swath/ops/band_split.h>
 
 #include "arguments.h"
@@ -17,15 +19,19 @@ BandSplitParams read_bands(const char* op, py::handle cutoffs, py::handle metric
   return p;
 }
 
-/// A list of the bands, which are views of one array.
+/// A list of the bands.
 py::object band_split(py::handle x, py::handle cutoffs, py::handle metric, py::handle threads) {
   constexpr const char* op = "band_split";
   Call call(op);
   const TensorDesc& x_desc = call.input(0, x, "x");
   const BandSplitParams p = read_bands(op, cutoffs, metric);
   const int n_threads = read_threads(threads, {op, "threads"});
-  py::object bands = call.run(plan_band_split(x_desc, p, call.options()), n_threads);
-  return bands.is_none() ? bands : py::list(bands);
+  const Plan plan = plan_band_split(x_desc, p, call.options());
+  std::vector<py::object> bands = call.run_all(plan, n_threads);
+  if (plan.outputs()[0].rank > x_desc.rank) {  // all in one array: its views
+    return bands[0].is_none() ? bands[0] : py::list(bands[0]);
+  }
+  return py::cast(std::move(bands));
 }
 
 /// `dys` is one array of all bands or a sequence with an array or None for each.

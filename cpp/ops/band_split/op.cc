@@ -105,23 +105,26 @@ Plan plan_band_split(const TensorDesc& x, const BandSplitParams& params,
                      const PlanOptions& options) {
   const CallSite site{params.name};
   check_call(site, x, params);
-  const auto n_bands = static_cast<int64_t>(params.cutoffs.size()) + 1;
-  const TensorDesc bands = bands_desc(x, n_bands);
+  const auto n_bands = static_cast<int>(params.cutoffs.size()) + 1;
+  const bool is_stacked = n_bands > kMaxOutputs;
+  const TensorDesc bands = bands_desc(x, n_bands), band = band_desc(bands);
   auto plan = std::make_shared<PlanImpl>();
   plan->op = params.name;
   plan->wants_reasons = options.explain;
-  plan->outputs = {bands};
+  plan->outputs.assign(is_stacked ? 1 : static_cast<size_t>(n_bands), is_stacked ? bands : band);
   plan->bytes = bytes_of(x) + bytes_of(bands);
   if (x.n_elements() == 0) return Plan(std::move(plan));
-  const TensorDesc band = band_desc(bands);
   if (n_bands == 1) {
     add_copy_step(*plan, {.from = x, .to = band});
     return Plan(std::move(plan));
   }
   auto step = make_step(PlaneJob::bands, x, params);
-  step->out.array = plane_array({&band, output_ref(0)}, x.rank - 2, x.rank - 1);
-  step->band_stride = bands.strides[0];
-  add_plane_step(*plan, site.op, std::move(step), static_cast<int>(n_bands));
+  for (int i = 0; i < n_bands; ++i) {
+    const Operand to{&band, output_ref(is_stacked ? 0 : i), is_stacked ? i * bands.strides[0] : 0};
+    step->own_arrays.push_back(plane_array(to, x.rank - 2, x.rank - 1));
+  }
+  step->bands = step->own_arrays.data();
+  add_plane_step(*plan, site.op, std::move(step), n_bands);
   return Plan(std::move(plan));
 }
 
@@ -169,7 +172,7 @@ Plan plan_band_split_backward(const TensorDesc& x, const TensorDesc* const* dys,
   }
   auto step = make_step(PlaneJob::merge, x, params);
   for (int i = 0; i < n_bands; ++i) step->own_arrays.push_back(band_of(i));
-  step->more = step->own_arrays.data();
+  step->bands = step->own_arrays.data();
   step->out.array = plane_array({&dx, output_ref(0)}, x.rank - 2, x.rank - 1);
   add_plane_step(*plan, site.op, std::move(step), n_bands);
   return Plan(std::move(plan));

@@ -13,7 +13,8 @@ namespace {
 
 int64_t bytes_of(const TensorDesc& x) { return item_bytes(x.dtype) * x.n_elements(); }
 
-/// Taps up to which sliding the kernel is faster.
+/// Taps up to which sliding the kernel is faster: measured equal at 11x11 to 15x15 on avx512,
+/// float32, planes of 14 to 160.
 constexpr int64_t kDirectTaps = 150;
 
 bool is_direct(const LongConv2dCall& call) {

@@ -94,8 +94,8 @@ class PlaneWorker : public ColumnWorker<typename AccOf<S>::type> {
   void run_merge() {
     for (int64_t i = 0; i < p_.spectrum_size(); i += kLane) store(this->kept_ + i, zero<A>());
     for (int j = 1; j < p_.n_bands; ++j) {
-      if (!p_.more[0].is_present && !p_.more[j].is_present) continue;
-      rows_in(p_.a, p_.more[j], &p_.more[0]);
+      if (!p_.bands[0].is_present && !p_.bands[j].is_present) continue;
+      rows_in(p_.a, p_.bands[j], &p_.bands[0]);
       this->band_columns_in(j, this->band_columns(j, n_));
     }
     const int64_t n = this->band_columns(1, n_);
@@ -205,23 +205,25 @@ class PlaneWorker : public ColumnWorker<typename AccOf<S>::type> {
     }
   }
 
-  S* out_row(int64_t plane, int64_t row, int64_t band) const {
-    const PlaneArray& array = p_.out.array;
+  /// Writes a row of the result, or of one of the bands.
+  void emit(const A* from, int64_t plane, int64_t row, int band) const {
+    const PlaneArray& array = p_.job == PlaneJob::bands ? p_.bands[band] : p_.out.array;
     const PlaneSpan &rows = p_.out.span[0], &columns = p_.out.span[1];
-    return static_cast<S*>(buffers_.write(array.ref)) + array.offset + band * p_.band_stride +
-           WalkPosition<1>(array.lead, first_ + plane).at[0] +
-           (rows.first + row) * array.row_stride + columns.first * array.column_stride;
+    S* to = static_cast<S*>(buffers_.write(array.ref)) + array.offset +
+            WalkPosition<1>(array.lead, first_ + plane).at[0] +
+            (rows.first + row) * array.row_stride + columns.first * array.column_stride;
+    narrow_row(from, to, array.column_stride, columns.count);
   }
 
   /// A finished row, and what is made of it.
   void write_row(A* row, int64_t plane, int64_t r, int band) const {
-    const int64_t n = p_.out.span[1].count, stride = p_.out.array.column_stride;
-    if (p_.job == PlaneJob::merge && p_.more[0].is_present) {
-      const PlaneArray& first = p_.more[0];
+    const int64_t n = p_.out.span[1].count;
+    if (p_.job == PlaneJob::merge && p_.bands[0].is_present) {
+      const PlaneArray& first = p_.bands[0];
       widen_row(plane_of(first, plane) + r * first.row_stride, first.column_stride, wide_, n);
       for (int64_t i = 0; i < n; i += kLane) store(row + i, load(row + i) + load(wide_ + i));
     }
-    narrow_row(row, out_row(plane, r, band), stride, n);
+    emit(row, plane, r, band);
     if (p_.job != PlaneJob::bands) return;
     A* rest = rest_ + (plane * p_.out.span[0].count + r) * padded(n);
     const A* from = rest;
@@ -233,7 +235,7 @@ class PlaneWorker : public ColumnWorker<typename AccOf<S>::type> {
     const bool is_last = band + 1 == p_.n_bands;
     A* to = is_last ? wide_ : rest;
     for (int64_t i = 0; i < n; i += kLane) store(to + i, load(from + i) - load(row + i));
-    if (is_last) narrow_row(wide_, out_row(plane, r, 0), stride, n);
+    if (is_last) emit(wide_, plane, r, 0);
   }
 
   const Buffers& buffers_;

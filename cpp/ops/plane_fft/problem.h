@@ -17,8 +17,8 @@ namespace swath {
 /// product   out = F^-1(F(a) s[d]), or with the conjugate of s
 /// cross     s[d, part] = sum over the part of the batch of F(a) conj(F(b))
 /// sum       out = F^-1(sum over the parts of s[d, part])
-/// bands     out[j] = F^-1(F(a) in band j) for j > 0, out[0] = a - the others
-/// merge     out = more[0] + F^-1(sum over j > 0 of F(more[j] - more[0]) in band j)
+/// bands     bands[j] = F^-1(F(a) in band j) for j > 0, bands[0] = a - the others
+/// merge     out = bands[0] + F^-1(sum over j > 0 of F(bands[j] - bands[0]) in band j)
 enum class PlaneJob : uint8_t { spectrum, product, cross, sum, bands, merge };
 
 /// Planes of an array: plane i is where the walk over `lead` is.
@@ -56,8 +56,7 @@ struct PlaneProblem {
   /// Bands: in row u of the spectrum the columns [limits[j][u], limits[j - 1][u]) are band j.
   const int32_t* limits = nullptr;
   int32_t n_bands = 1;
-  int64_t band_stride = 0;           // of out
-  const PlaneArray* more = nullptr;  // [n_bands]
+  const PlaneArray* bands = nullptr;  // [n_bands], the results of `bands` or the inputs of `merge`
 
   __attribute__((always_inline)) int64_t n_columns() const { return length[1]->n / 2 + 1; }
   /// In whole vectors of any cluster.

@@ -153,7 +153,7 @@ class Reference {
     for_points([&](int64_t, int64_t, int64_t at) { kept_[at] = {}; });
     for (int j = 1; j < p_.n_bands; ++j) {
       for (const int sign : {1, -1}) {
-        const PlaneArray& array = p_.more[sign > 0 ? j : 0];
+        const PlaneArray& array = p_.bands[sign > 0 ? j : 0];
         if (!array.is_present) continue;
         load(p_.a, array, plane);
         for_points([&](int64_t u, int64_t v, int64_t at) {
@@ -166,7 +166,7 @@ class Reference {
     transform(true);
     for_points([&](int64_t u, int64_t v, int64_t at) {
       x_[at].re *= p_.scale;
-      if (p_.more[0].is_present) x_[at].re += element(p_.a, p_.more[0], plane, u, v);
+      if (p_.bands[0].is_present) x_[at].re += element(p_.a, p_.bands[0], plane, u, v);
     });
     store_plane(plane, 0);
   }
@@ -229,10 +229,9 @@ class Reference {
   }
 
   void store_plane(int64_t plane, int64_t band) {
-    const PlaneArray& array = p_.out.array;
+    const PlaneArray& array = p_.job == PlaneJob::bands ? p_.bands[band] : p_.out.array;
     const PlaneSpan &rows = p_.out.span[0], &columns = p_.out.span[1];
-    const int64_t base =
-        array.offset + band * p_.band_stride + WalkPosition<1>(array.lead, plane).at[0];
+    const int64_t base = array.offset + WalkPosition<1>(array.lead, plane).at[0];
     for (int64_t i = 0; i < rows.count; ++i) {
       for (int64_t j = 0; j < columns.count; ++j) {
         store_scalar(

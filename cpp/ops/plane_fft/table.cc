@@ -153,13 +153,6 @@ std::shared_ptr<const FftTable> fft_table(int64_t n, DType accumulator) {
   return table;
 }
 
-bool is_good_fft_length(int64_t n) {
-  for (const int64_t p : {2, 3, 5, 7}) {
-    while (n > 1 && n % p == 0) n /= p;
-  }
-  return n == 1;
-}
-
 double fft_flops(int64_t n) {
   // Per element of a pass by radix, measured beside each other: loads and stores included.
   double sum = 0;

@@ -26,9 +26,6 @@ std::shared_ptr<const FftTable> fft_table(int64_t n, DType accumulator);
 /// The cheapest length of at least `least`: a product of 2, 3 and 5.
 int64_t good_fft_length(int64_t least);
 
-/// Whether n is a product of 2, 3, 5 and 7.
-bool is_good_fft_length(int64_t n);
-
 /// Operations of one transform on one lane, an order of magnitude.
 double fft_flops(int64_t n);
 

@@ -15,8 +15,8 @@ struct BandSplitParams {
   std::string name = "band_split";  // the public function's name, for error texts
 };
 
-/// The parts of x (..., H, W) between the cutoffs, highest first, as one array
-/// (cutoffs + 1, ..., H, W). Slot: x.
+/// The parts of x (..., H, W) between the cutoffs, highest first: an output for each, or one output
+/// (cutoffs + 1, ..., H, W) where a plan cannot have so many. Slot: x.
 SWATH_API Plan plan_band_split(const TensorDesc& x, const BandSplitParams& params,
                                const PlanOptions& options = {});
 
