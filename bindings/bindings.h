@@ -24,5 +24,9 @@ void bind_gates(py::module_& m);
 void bind_channel_gate(py::module_& m);
 void bind_pooling_backward(py::module_& m);
 void bind_space_to_depth(py::module_& m);
+void bind_tokens(py::module_& m);
+void bind_merge_attention(py::module_& m);
+void bind_linear_attention(py::module_& m);
+void bind_select_blocks(py::module_& m);
 
 }  // namespace swath::python

@@ -1,6 +1,6 @@
 """Fast sliding-window operators on CPUs, for NumPy and every array library that speaks DLPack."""
 
-from swath import grad, info, testing
+from swath import grad, info, order, testing
 from swath._core import (
     DeviceError,
     DeviceFailure,
@@ -43,6 +43,16 @@ from swath.ops.pooling import (
 from swath.ops.sliding_conv import conv1d, conv2d, conv3d
 from swath.ops.space_to_depth import depth_to_space, space_to_depth
 from swath.ops.spatial_gate import branch_select, spatial_gate, spatial_softmax_gate
+from swath.ops.tokens import (
+    PackedTokens,
+    pack_tokens,
+    pool_tokens,
+    put_tokens,
+    take_tokens,
+    unpack_tokens,
+)
+from swath.ops.linear_attention import linear_attention
+from swath.ops.merge_attention import merge_attention
 
 __all__ = [
     "Conv1d",
@@ -58,6 +68,7 @@ __all__ = [
     "InternalError",
     "LayoutError",
     "OutOfMemoryError",
+    "PackedTokens",
     "ParamError",
     "PartialConv1d",
     "PartialConv2d",
@@ -83,17 +94,25 @@ __all__ = [
     "gated_conv3d",
     "grad",
     "info",
+    "linear_attention",
     "max_pool1d",
     "max_pool2d",
     "max_pool3d",
+    "merge_attention",
     "num_threads",
+    "order",
+    "pack_tokens",
     "partial_conv1d",
     "partial_conv2d",
     "partial_conv3d",
+    "pool_tokens",
+    "put_tokens",
     "set_num_threads",
     "sliding_reduce",
     "space_to_depth",
     "spatial_gate",
     "spatial_softmax_gate",
+    "take_tokens",
     "testing",
+    "unpack_tokens",
 ]

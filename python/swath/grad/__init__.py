@@ -37,12 +37,24 @@ from swath.grad.pooling import (
     sliding_reduce,
 )
 from swath.grad.space_to_depth import depth_to_space, space_to_depth
+from swath.grad.tokens import (
+    PoolTokensGrads,
+    pack_tokens,
+    pool_tokens,
+    put_tokens,
+    take_tokens,
+    unpack_tokens,
+)
+from swath.grad.linear_attention import LinearAttentionGrads, linear_attention
+from swath.grad.merge_attention import merge_attention
 
 __all__ = [
     "ConvGrads",
     "ConvTransposeGrads",
     "InputGradient",
+    "LinearAttentionGrads",
     "PartialConvGrads",
+    "PoolTokensGrads",
     "avg_pool1d",
     "avg_pool2d",
     "avg_pool3d",
@@ -59,14 +71,21 @@ __all__ = [
     "gated_conv1d",
     "gated_conv2d",
     "gated_conv3d",
+    "linear_attention",
     "max_pool1d",
     "max_pool2d",
     "max_pool3d",
+    "merge_attention",
+    "pack_tokens",
     "partial_conv1d",
     "partial_conv2d",
     "partial_conv3d",
+    "pool_tokens",
+    "put_tokens",
     "sliding_reduce",
     "space_to_depth",
     "spatial_gate",
     "spatial_softmax_gate",
+    "take_tokens",
+    "unpack_tokens",
 ]
