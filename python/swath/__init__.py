@@ -1,6 +1,6 @@
 """Fast sliding-window operators on CPUs, for NumPy and every array library that speaks DLPack."""
 
-from swath import grad, info, order, testing
+from swath import grad, info, order, patterns, testing
 from swath._core import (
     DeviceError,
     DeviceFailure,
@@ -107,6 +107,7 @@ __all__ = [
     "partial_conv3d",
     "pool_tokens",
     "put_tokens",
+    "patterns",
     "set_num_threads",
     "sliding_reduce",
     "space_to_depth",
