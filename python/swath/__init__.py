@@ -53,6 +53,7 @@ from swath.ops.tokens import (
 )
 from swath.ops.linear_attention import linear_attention
 from swath.ops.merge_attention import merge_attention
+from swath.ops.select_blocks import select_blocks
 
 __all__ = [
     "Conv1d",
@@ -108,6 +109,7 @@ __all__ = [
     "pool_tokens",
     "put_tokens",
     "patterns",
+    "select_blocks",
     "set_num_threads",
     "sliding_reduce",
     "space_to_depth",

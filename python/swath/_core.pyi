@@ -517,3 +517,14 @@ def linear_attention_backward(
     threads: object,
     /,
 ) -> tuple[Array | None, ...]: ...
+def select_blocks(
+    q: Array,
+    k: Array,
+    parent_indices: Array | None,
+    parent_counts: Array | None,
+    forced: Array | None,
+    forced_rows: Array | None,
+    options: dict[str, Any],
+    threads: object,
+    /,
+) -> tuple[Array, Array, Array | None]: ...
