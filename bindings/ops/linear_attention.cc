@@ -48,9 +48,8 @@ py::object linear_attention_backward(py::handle d_o, py::handle q, py::handle k,
   const LinearAttentionParams p = read_linear(op, has_softmax, causal, scale, layout);
   const std::vector<bool> needed = read_names(needs, kNames, {op, "needs"});
   const int n_threads = read_threads(threads, {op, "threads"});
-  const Plan plan = plan_linear_attention_backward(do_desc, q_desc, k_desc, v_desc, p,
-                                                   {needed[0], needed[1], needed[2]},
-                                                   call.options());
+  const Plan plan = plan_linear_attention_backward(
+      do_desc, q_desc, k_desc, v_desc, p, {needed[0], needed[1], needed[2]}, call.options());
   return spread_results(call.run_all(plan, n_threads), needed);
 }
 

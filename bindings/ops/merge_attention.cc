@@ -10,8 +10,8 @@ namespace {
 
 /// Reads pairs (o, lse) into slots from `slot` on.
 std::vector<AttentionPart> read_parts(Call& call, int slot, py::handle parts, const char* op) {
-  const auto sequence = py::reinterpret_steal<py::object>(
-      PySequence_Fast(parts.ptr(), "parts is no sequence"));
+  const auto sequence =
+      py::reinterpret_steal<py::object>(PySequence_Fast(parts.ptr(), "parts is no sequence"));
   if (!sequence) {
     PyErr_Clear();
     refuse({op, "parts"}, parts, "a sequence of pairs (o, lse)");

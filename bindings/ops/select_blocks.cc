@@ -52,10 +52,9 @@ py::tuple select_blocks(py::handle q, py::handle k, py::handle parent_indices,
   const TensorDesc* forced_desc = optional(4, forced, "force");
   const TensorDesc* rows = optional(5, forced_rows, "force");
   const int n_threads = read_threads(threads, {op, "threads"});
-  std::vector<py::object> results =
-      call.run_all(plan_select_blocks(q_desc, k_desc, indices, counts, forced_desc, rows, p,
-                                      call.options()),
-                   n_threads);
+  std::vector<py::object> results = call.run_all(
+      plan_select_blocks(q_desc, k_desc, indices, counts, forced_desc, rows, p, call.options()),
+      n_threads);
   if (results.size() < 3) results.emplace_back(py::none());
   return py::make_tuple(results[0], results[1], results[2]);
 }

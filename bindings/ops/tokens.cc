@@ -1,7 +1,7 @@
 #include <swath/ops/tokens.h>
 
-#include "arguments.h"
 #include <pybind11/stl.h>
+#include "arguments.h"
 
 #include "bindings.h"
 #include "call.h"
@@ -25,8 +25,7 @@ CombineTokensParams read_params(const Options& options, const std::string& op) {
   static constexpr std::string_view kWeights[] = {"none", "source", "row"};
   CombineTokensParams p;
   p.name = op;
-  p.mode =
-      static_cast<TokenMode>(read_choice(options.given["mode"], kModes, {op.c_str(), "mode"}));
+  p.mode = static_cast<TokenMode>(read_choice(options.given["mode"], kModes, {op.c_str(), "mode"}));
   if (options.has("weight")) {
     p.weight = static_cast<TokenWeight>(
         read_choice(options.given["weight"], kWeights, {op.c_str(), "weight"}));

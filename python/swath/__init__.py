@@ -30,6 +30,8 @@ from swath.ops.conv_plan import (
 from swath.ops.conv_transpose import conv_transpose1d, conv_transpose2d, conv_transpose3d
 from swath.ops.gate_mul import gate_mul
 from swath.ops.gated_conv import gated_conv1d, gated_conv2d, gated_conv3d
+from swath.ops.linear_attention import linear_attention
+from swath.ops.merge_attention import merge_attention
 from swath.ops.partial_conv import partial_conv1d, partial_conv2d, partial_conv3d
 from swath.ops.pooling import (
     avg_pool1d,
@@ -40,6 +42,7 @@ from swath.ops.pooling import (
     max_pool3d,
     sliding_reduce,
 )
+from swath.ops.select_blocks import select_blocks
 from swath.ops.sliding_conv import conv1d, conv2d, conv3d
 from swath.ops.space_to_depth import depth_to_space, space_to_depth
 from swath.ops.spatial_gate import branch_select, spatial_gate, spatial_softmax_gate
@@ -51,9 +54,6 @@ from swath.ops.tokens import (
     take_tokens,
     unpack_tokens,
 )
-from swath.ops.linear_attention import linear_attention
-from swath.ops.merge_attention import merge_attention
-from swath.ops.select_blocks import select_blocks
 
 __all__ = [
     "Conv1d",
@@ -106,9 +106,9 @@ __all__ = [
     "partial_conv1d",
     "partial_conv2d",
     "partial_conv3d",
+    "patterns",
     "pool_tokens",
     "put_tokens",
-    "patterns",
     "select_blocks",
     "set_num_threads",
     "sliding_reduce",

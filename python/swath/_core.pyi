@@ -472,7 +472,6 @@ def partial_conv_grad(
     threads: object,
     /,
 ) -> tuple[Array | None, ...]: ...
-
 def combine_tokens(
     op: str,
     arg: str,

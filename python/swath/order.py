@@ -1,8 +1,8 @@
 """Orders of the tokens of a grid in which neighbours stay near each other.
 
-Each function returns ``order``, the row-major index of the token at each place: ``x[..., order, :]``
-(`swath.take_tokens`) is the sorted array, ``np.argsort(order)`` is the way back, and so is
-`swath.put_tokens`.
+Each function returns ``order``, the row-major index of the token at each place:
+``x[..., order, :]`` (`swath.take_tokens`) is the sorted array, ``np.argsort(order)`` is the way
+back, and so is `swath.put_tokens`.
 """
 
 from __future__ import annotations

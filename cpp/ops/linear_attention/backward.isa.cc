@@ -18,10 +18,7 @@ class Worker {
   using A = typename AccOf<S>::type;
 
   Worker(const LinearAttentionProblem& problem, Carver& carver)
-      : p_(problem),
-        norm_(problem, carver),
-        d_(whole<A>(problem.n_d)),
-        e_(whole<A>(problem.n_e)) {
+      : p_(problem), norm_(problem, carver), d_(whole<A>(problem.n_d)), e_(whole<A>(problem.n_e)) {
     by_e_.take(carver, p_.n_e * d_);
     by_d_.take(carver, p_.n_d * e_);
     for (A** m : {&k_, &q_, &dq_}) *m = carver.take<A>(kChunk * d_);
@@ -96,8 +93,8 @@ class Worker {
         if (state != nullptr) add_product<A>({g_, e_, 1}, state, d_, dq_, d_, n, d_, p_.n_e);
         if (n_keys > 0) {
           clear(by_values_, n * kChunk);
-          add_product<A>({g_, e_, 1}, v_columns_, kChunk, by_values_, kChunk, n,
-                         whole<A>(n_keys), p_.n_e);
+          add_product<A>({g_, e_, 1}, v_columns_, kChunk, by_values_, kChunk, n, whole<A>(n_keys),
+                         p_.n_e);
           const Band seen{0, p_.key_end(i) - first_key, n_keys, false, true};
           add_band_product<A>({by_values_, kChunk, 1}, k_, d_, dq_, d_, n, d_, seen);
         }

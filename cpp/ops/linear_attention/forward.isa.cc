@@ -127,8 +127,8 @@ void run(const void* problem, const Buffers& buffers, const void*, void* scratch
 
 }  // namespace
 
-#define SWATH_STATE(name, S)                                                           \
-  extern const KernelFns linear_attention_state_##name;                                \
+#define SWATH_STATE(name, S)                                                            \
+  extern const KernelFns linear_attention_state_##name;                                 \
   const KernelFns linear_attention_state_##name = {reject,           no_bytes, no_pack, \
                                                    scratch_bytes<S>, n_tasks,  run<S>};
 SWATH_STATE(f32, float)

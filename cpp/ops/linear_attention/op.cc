@@ -23,8 +23,8 @@ struct LinearCall {
 LinearCall describe(const CallSite& site, const TensorDesc& q, const TensorDesc& k,
                     const TensorDesc& v, const LinearAttentionParams& params) {
   check_floating(site, q, "q");
-  LinearCall call{site, head_axes(site, q, params.layout, "q"),
-                  head_axes(site, k, params.layout, "k"), {}};
+  LinearCall call{
+      site, head_axes(site, q, params.layout, "q"), head_axes(site, k, params.layout, "k"), {}};
   check_keys(site, q, call.q, k, call.k);
   head_axes(site, v, params.layout, "v");
   check_same_kind(site, q, v, "v", "q");
@@ -94,11 +94,9 @@ Plan plan_linear_attention(const TensorDesc& q, const TensorDesc& k, const Tenso
   return Plan(std::move(plan));
 }
 
-Plan plan_linear_attention_backward(const TensorDesc& d_o, const TensorDesc& q,
-                                    const TensorDesc& k, const TensorDesc& v,
-                                    const LinearAttentionParams& params,
-                                    const LinearAttentionNeeds& needs,
-                                    const PlanOptions& options) {
+Plan plan_linear_attention_backward(const TensorDesc& d_o, const TensorDesc& q, const TensorDesc& k,
+                                    const TensorDesc& v, const LinearAttentionParams& params,
+                                    const LinearAttentionNeeds& needs, const PlanOptions& options) {
   const CallSite site{params.name};
   const LinearCall call = describe(site, q, k, v, params);
   check_same_array(site, call.o, d_o, "do", "o");
@@ -111,8 +109,8 @@ Plan plan_linear_attention_backward(const TensorDesc& d_o, const TensorDesc& q,
   plan->flops = 3 * flops_of(p);
   p.o = head_array(d_o, call.q, input_ref(0));
   std::vector<TensorDesc>& outputs = plan->outputs;
-  const auto add_output = [&](bool needed, const TensorDesc& like, const HeadAxes& axes,
-                              bool& has, HeadArray& array) {
+  const auto add_output = [&](bool needed, const TensorDesc& like, const HeadAxes& axes, bool& has,
+                              HeadArray& array) {
     has = needed;
     if (!needed) return;
     outputs.push_back(contiguous_desc(like.dtype, like.shape.data(), like.rank));

@@ -48,8 +48,8 @@ SWATH_ALWAYS_INLINE void add_tile(Matrix<A> a, const A* b, int64_t b_row, A* c, 
 }
 
 template <int kRows, class A>
-__attribute__((noinline)) void add_rows(Matrix<A> a, const A* b, int64_t b_row, A* c,
-                                        int64_t c_row, int64_t n_columns, int64_t n_terms) {
+__attribute__((noinline)) void add_rows(Matrix<A> a, const A* b, int64_t b_row, A* c, int64_t c_row,
+                                        int64_t n_columns, int64_t n_terms) {
   constexpr int64_t kWide = 2 * kLanes<A>;
   int64_t j = 0;
   for (; j + kWide <= n_columns; j += kWide) {

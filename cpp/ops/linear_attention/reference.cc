@@ -121,8 +121,14 @@ void run(const void* problem, const Buffers& b, const void*, void* scratch, int6
   const LinearAttentionProblem& p = as_linear(problem);
   auto* m = static_cast<double*>(scratch);
   for (int64_t task = begin; task < end; ++task) {
-    const Reference r{p,         b,           task / p.n_kv_heads, task % p.n_kv_heads,
-                      m,         m + p.n_d,   m + 2 * p.n_d,       m + 3 * p.n_d,
+    const Reference r{p,
+                      b,
+                      task / p.n_kv_heads,
+                      task % p.n_kv_heads,
+                      m,
+                      m + p.n_d,
+                      m + 2 * p.n_d,
+                      m + 3 * p.n_d,
                       m + 4 * p.n_d};
     r.norm();
     if (p.is_backward) {

@@ -66,7 +66,8 @@ MergeProblem make_problem(std::span<const AttentionPart> parts, const TensorDesc
   for (int t = 0; t < p.n_parts; ++t) p.o_step[t] = parts[t].o->strides[last];
   WalkAxes<kMergeArrays> axes;
   for (int i = 0; i < last; ++i) {
-    WalkAxis<kMergeArrays> axis{first.shape[i], {o.strides[i], lse != nullptr ? lse->strides[i] : 0}};
+    WalkAxis<kMergeArrays> axis{first.shape[i],
+                                {o.strides[i], lse != nullptr ? lse->strides[i] : 0}};
     for (int t = 0; t < p.n_parts; ++t) {
       axis.stride[merge_o(t)] = parts[t].o->strides[i];
       axis.stride[merge_lse(t)] = parts[t].lse->strides[i];
@@ -93,10 +94,11 @@ void add_merge_step(PlanImpl& plan, const std::string& op, const MergeProblem& p
   constexpr double kSecondsPerElement = 3e-10, kSecondsPerRow = 2e-8;  // orders of magnitude
   static const Operator& table = find_operator("merge_attention");
   const int64_t n_rows = p.rows.count();
-  add_step(plan, table, p.dtype, std::make_shared<MergeProblem>(p),
-           static_cast<double>(n_rows) *
-               (kSecondsPerRow + static_cast<double>(p.n_parts * p.n_channels) * kSecondsPerElement),
-           op);
+  add_step(
+      plan, table, p.dtype, std::make_shared<MergeProblem>(p),
+      static_cast<double>(n_rows) *
+          (kSecondsPerRow + static_cast<double>(p.n_parts * p.n_channels) * kSecondsPerElement),
+      op);
 }
 
 }  // namespace

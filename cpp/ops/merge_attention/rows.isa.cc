@@ -1,6 +1,6 @@
 // Merging parts of an attention row by row, and its gradient.
-#include "ops/common/carver.h"
 #include "ops/common/rows.h"
+#include "ops/common/carver.h"
 #include "ops/merge_attention/problem.h"
 #include "simd/math.h"
 
@@ -137,8 +137,7 @@ class Worker : Rows<S, typename AccOf<S>::type> {
 
   /// A part of no keys: whatever its o holds does not count.
   bool is_empty(int t, const WalkPosition<kMergeArrays>& at) const {
-    return static_cast<const A*>(b_.in[p_.o_slot(t) + 1])[at.at[merge_lse(t)]] ==
-           -__builtin_inff();
+    return static_cast<const A*>(b_.in[p_.o_slot(t) + 1])[at.at[merge_lse(t)]] == -__builtin_inff();
   }
 
   /// do_t = w_t do, dlse_t = w_t (<do, o_t> - sum_s w_s <do, o_s> + dlse).
@@ -196,9 +195,9 @@ using f64 = double;
 
 }  // namespace
 
-#define SWATH_KERNEL(variant, dtype, min_cluster)                             \
-  extern const KernelFns merge_attention_##variant##_##dtype;                 \
-  const KernelFns merge_attention_##variant##_##dtype = {                     \
+#define SWATH_KERNEL(variant, dtype, min_cluster)             \
+  extern const KernelFns merge_attention_##variant##_##dtype; \
+  const KernelFns merge_attention_##variant##_##dtype = {     \
       no_reject, no_bytes, no_pack, scratch_bytes<dtype>, n_tasks, run<dtype>};
 #include "ops/merge_attention/kernels.def"
 #undef SWATH_KERNEL

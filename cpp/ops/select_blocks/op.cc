@@ -136,8 +136,7 @@ void set_choice(SelectProblem& p, const SelectCall& call) {
   }
   for (const BlockLevel& level : params.levels) p.levels[p.n_levels++] = level;
   p.max_candidates = p.has_parents ? std::min(p.n_k, p.max_parents * p.k_ratio) : p.n_k;
-  const int64_t chosen =
-      p.top_k >= 0 ? std::min(p.top_k, p.max_candidates) : p.max_candidates;
+  const int64_t chosen = p.top_k >= 0 ? std::min(p.top_k, p.max_candidates) : p.max_candidates;
   p.k_max = std::min(p.n_k, chosen + params.max_forced);
 }
 
@@ -179,7 +178,11 @@ Plan plan_select_blocks(const TensorDesc& q, const TensorDesc& k, const TensorDe
                         const PlanOptions& options) {
   const CallSite site{params.name};
   check_floating(site, q, "q");
-  const SelectCall call{site, q, k, params, head_axes(site, q, params.layout, "q"),
+  const SelectCall call{site,
+                        q,
+                        k,
+                        params,
+                        head_axes(site, q, params.layout, "q"),
                         head_axes(site, k, params.layout, "k")};
   check_keys(site, q, call.q_axes, k, call.k_axes);
   if (params.block[0] < 1 || params.block[1] < 1) {
@@ -205,8 +208,8 @@ Plan plan_select_blocks(const TensorDesc& q, const TensorDesc& k, const TensorDe
   if (p.n_levels > 0) plan->outputs.push_back(plan->outputs[0]);
   const int64_t n_pairs = p.n_batch * p.n_heads * p.n_q * p.max_candidates;
   plan->flops = 2 * n_pairs * p.n_d + q.n_elements() + k.n_elements();
-  plan->bytes = item_bytes(q.dtype) * (q.n_elements() + k.n_elements()) +
-                4 * plan->outputs[0].n_elements();
+  plan->bytes =
+      item_bytes(q.dtype) * (q.n_elements() + k.n_elements()) + 4 * plan->outputs[0].n_elements();
   if (plan->outputs[1].n_elements() == 0) return Plan(std::move(plan));
   if (p.has_forced) {
     plan->checks.push_back([op = params.name, p, n = params.max_forced](const Buffers& b) {
@@ -215,8 +218,9 @@ Plan plan_select_blocks(const TensorDesc& q, const TensorDesc& k, const TensorDe
   }
   if (p.has_parents) {
     const int64_t n_parents = blocks_of(n_tokens(k, call.k_axes), params.parent_block[1]);
-    plan->checks.push_back(
-        [op = params.name, p, n_parents](const Buffers& b) { check_parents({op}, p, n_parents, b); });
+    plan->checks.push_back([op = params.name, p, n_parents](const Buffers& b) {
+      check_parents({op}, p, n_parents, b);
+    });
   }
   p.q_means = add_means(*plan, call, q, call.q_axes, 0, params.block[0]);
   p.k_means = p.n_k > 0 ? add_means(*plan, call, k, call.k_axes, 1, params.block[1]) : p.q_means;

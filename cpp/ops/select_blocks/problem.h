@@ -83,7 +83,7 @@ struct SelectedRow {
     if (levels != nullptr) levels[count] = level;
     ++count;
   }
-  /// level_of[i] of candidate i, 0 if it is not kept.
+  /// Candidates and their levels, 0 if one is not kept.
   __attribute__((always_inline)) void merge(const int32_t* candidates, const int32_t* level_of,
                                             int64_t n, const int32_t* forced, int64_t n_forced,
                                             int64_t k_max) {
@@ -130,9 +130,8 @@ struct SelectTask {
     const int64_t row = first_row / p.q_ratio;
     const auto* parents = static_cast<const int32_t*>(b.in[2]) + batch * p.parent_stride[0] +
                           head * p.parent_stride[1] + row * p.parent_stride[2];
-    const int64_t n = static_cast<const int32_t*>(b.in[3])[batch * p.count_stride[0] +
-                                                           head * p.count_stride[1] +
-                                                           row * p.count_stride[2]];
+    const int64_t n = static_cast<const int32_t*>(
+        b.in[3])[batch * p.count_stride[0] + head * p.count_stride[1] + row * p.count_stride[2]];
     int64_t last = -1;
     for (int64_t i = 0; i < n; ++i) {
       const int64_t parent = parents[i * p.parent_stride[3]];
@@ -146,8 +145,8 @@ struct SelectTask {
   }
 
   __attribute__((always_inline)) void write(const SelectProblem& p, const Buffers& b, int64_t row,
-                                            const int32_t* candidates,
-                                            const int32_t* level_of) const {
+                                            const int32_t* candidates, const int32_t* level_of,
+                                            int64_t n) const {
     const auto* forced = static_cast<const int32_t*>(b.in[4]);
     int64_t n_forced = p.has_forced ? p.n_forced : 0;
     if (p.forces_rows) {
@@ -158,7 +157,7 @@ struct SelectTask {
     const int64_t at = (batch * p.n_heads + head) * p.n_q + row;
     SelectedRow to{static_cast<int32_t*>(b.out[0]) + at * p.k_max,
                    p.n_levels > 0 ? static_cast<int32_t*>(b.out[2]) + at * p.k_max : nullptr};
-    to.merge(candidates, level_of, n_candidates, forced, n_forced, p.k_max);
+    to.merge(candidates, level_of, n, forced, n_forced, p.k_max);
     static_cast<int32_t*>(b.out[1])[at] = to.count;
   }
 };

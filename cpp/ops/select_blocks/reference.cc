@@ -75,7 +75,7 @@ void run(const void* problem, const Buffers& b, const void*, void* scratch, int6
       row.make_scores(task.first_row + r);
       row.make_weights();
       for (int64_t j = 0; j < task.n_candidates; ++j) levels[j] = row.level(j);
-      task.write(p, b, task.first_row + r, candidates, levels);
+      task.write(p, b, task.first_row + r, candidates, levels, task.n_candidates);
     }
   }
 }

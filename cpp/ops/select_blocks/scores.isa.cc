@@ -21,7 +21,10 @@ class Worker {
     scores_ = carver.take<A>(SelectProblem::kTaskRows * width_);
     columns_ = carver.take<A>(p_.n_d * kColumns);
     weights_ = carver.take<A>(width_);
-    for (int32_t** list : {&candidates_, &order_, &level_}) *list = carver.take<int32_t>(width_);
+    for (int32_t** list : {&candidates_, &order_, &level_, &kept_, &swap_}) {
+      *list = carver.take<int32_t>(width_);
+    }
+    for (uint32_t** list : {&keys_, &swap_keys_}) *list = carver.take<uint32_t>(width_);
   }
   static int64_t scratch_bytes(const SelectProblem& p) {
     Carver carver{nullptr};
@@ -37,8 +40,9 @@ class Worker {
     make_scores(b, task);
     for (int64_t r = 0; r < task.n_rows; ++r) {
       row_ = scores_ + r * width_;
-      choose();
-      task.write(p_, b, task.first_row + r, candidates_, level_);
+      const int64_t n = choose();
+      for (int64_t i = 0; i < n; ++i) kept_[i] = candidates_[order_[i]];
+      task.write(p_, b, task.first_row + r, kept_, level_, n);
     }
   }
 
@@ -57,8 +61,8 @@ class Worker {
         const A* from = k + candidates_[j + (i < n ? i : n - 1)] * p_.n_d;
         for (int64_t c = 0; c < p_.n_d; ++c) columns_[c * kColumns + i] = from[c];
       }
-      add_product<A>({q, p_.n_d, 1}, columns_, kColumns, scores_ + j, width_, task.n_rows,
-                     kColumns, p_.n_d);
+      add_product<A>({q, p_.n_d, 1}, columns_, kColumns, scores_ + j, width_, task.n_rows, kColumns,
+                     p_.n_d);
     }
     finish_scores(task.n_rows);
   }
@@ -68,7 +72,7 @@ class Worker {
     const Vec<A> scale = set1(static_cast<A>(p_.scale));
     for (int64_t i = 0; i < n_rows * width_; i += kLanes<A>) {
       Vec<A> s = load(scores_ + i) * scale;
-      s = select(s == s, s, set1<A>(-__builtin_inff()));
+      s = select(s == s, s, set1<A>(-__builtin_inff())) + zero<A>();  // -0 and 0 are equal
       store(scores_ + i, s);
       if constexpr (sizeof(A) == 8) {
         for (int l = 0; l < kLanes<A>; ++l) {
@@ -96,49 +100,101 @@ class Worker {
     }
     order_[at] = moved;
   }
-  void make_heap(int64_t n) const {
-    for (int64_t i = 0; i < n; ++i) order_[i] = static_cast<int32_t>(i);
-    for (int64_t i = n / 2 - 1; i >= 0; --i) sift(i, n);
-  }
 
-  void choose() {
+  /// Fills order_ with the kept candidates, ascending, and level_ with their levels.
+  int64_t choose() {
     if (p_.needs_softmax()) make_weights();
     if (p_.needs_order()) return choose_in_order();
-    const bool all = p_.top_k < 0 || p_.top_k >= n_;
-    for (int64_t i = 0; i < n_; ++i) level_[i] = all ? 1 : 0;
-    if (!all && p_.top_k > 0) mark_best();
-    for (int64_t i = 0; i < n_ && p_.threshold > 0; ++i) {
-      if (!(weights_[i] >= p_.threshold)) level_[i] = 0;
+    int64_t n = n_;
+    if (p_.top_k >= 0 && p_.top_k < n_) {
+      n = p_.top_k;
+      find_best(n);
+    } else {
+      for (int64_t i = 0; i < n; ++i) order_[i] = static_cast<int32_t>(i);
     }
+    int64_t n_kept = 0;
+    for (int64_t i = 0; i < n; ++i) {
+      if (p_.threshold > 0 && !(weights_[order_[i]] >= p_.threshold)) continue;
+      level_[n_kept] = 1;
+      order_[n_kept++] = order_[i];
+    }
+    return n_kept;
   }
 
-  void mark_best() const {
-    make_heap(p_.top_k);
+  /// order_[0, k) = the best k, ascending by index.
+  void find_best(int64_t k) const {
+    if (k == 0) return;
+    for (int64_t i = 0; i < k; ++i) order_[i] = static_cast<int32_t>(i);
+    for (int64_t i = k / 2 - 1; i >= 0; --i) sift(i, k);
     A least = row_[order_[0]];
-    for (int64_t i = p_.top_k; i < n_; ++i) {
+    for (int64_t i = k; i < n_; ++i) {
       if (!(row_[i] > least)) continue;  // of equals the lower index is there already
       order_[0] = static_cast<int32_t>(i);
-      sift(0, p_.top_k);
+      sift(0, k);
       least = row_[order_[0]];
     }
-    for (int64_t i = 0; i < p_.top_k; ++i) level_[order_[i]] = 1;
+    for (int64_t i = 0; i < k; ++i) keys_[i] = static_cast<uint32_t>(order_[i]);
+    sort_by_key(k);
   }
 
-  void choose_in_order() const {
-    make_heap(n_);
-    for (int64_t n = n_ - 1; n > 0; --n) {
-      const int32_t last = order_[0];
-      order_[0] = order_[n];
-      order_[n] = last;
-      sift(0, n);
+  /// Sorts order_[0, n) by keys_, four times by eight bits; equals keep their order.
+  void sort_by_key(int64_t n) const {
+    if (n <= 32) return insert_by_key(n);
+    uint32_t *keys = keys_, *to_keys = swap_keys_;
+    int32_t *order = order_, *to_order = swap_;
+    for (int shift = 0; shift < 32; shift += 8) {
+      int32_t place[257] = {};
+      for (int64_t i = 0; i < n; ++i) ++place[(keys[i] >> shift & 255) + 1];
+      for (int d = 0; d < 256; ++d) place[d + 1] += place[d];
+      for (int64_t i = 0; i < n; ++i) {
+        const int32_t at = place[keys[i] >> shift & 255]++;
+        to_keys[at] = keys[i];
+        to_order[at] = order[i];
+      }
+      uint32_t* const spare_keys = keys;
+      int32_t* const spare = order;
+      keys = to_keys;
+      order = to_order;
+      to_keys = spare_keys;
+      to_order = spare;
     }
+  }
+  void insert_by_key(int64_t n) const {
+    for (int64_t i = 1; i < n; ++i) {
+      const uint32_t key = keys_[i];
+      const int32_t moved = order_[i];
+      int64_t at = i;
+      for (; at > 0 && keys_[at - 1] > key; --at) {
+        keys_[at] = keys_[at - 1];
+        order_[at] = order_[at - 1];
+      }
+      keys_[at] = key;
+      order_[at] = moved;
+    }
+  }
+
+  int64_t choose_in_order() const {
+    for (int64_t i = 0; i < n_; ++i) {
+      const auto bits = __builtin_bit_cast(uint32_t, static_cast<float>(row_[i]));
+      // The larger the float, the smaller the key.
+      keys_[i] = (bits >> 31) != 0 ? bits : ~bits & 0x7fffffffu;
+      order_[i] = static_cast<int32_t>(i);
+    }
+    sort_by_key(n_);
     double before = 0;
     for (int64_t rank = 0; rank < n_; ++rank) {
       const int32_t i = order_[rank];
       const double own = p_.needs_softmax() ? static_cast<double>(weights_[i]) : 0;
-      level_[i] = p_.level_of(rank, n_, before, own);
+      swap_[i] = p_.level_of(rank, n_, before, own);
       before += own;
     }
+    int64_t n_kept = 0;
+    for (int64_t i = 0; i < n_; ++i) {
+      if (swap_[i] == 0) continue;
+      level_[n_kept] = swap_[i];
+      order_[n_kept++] = static_cast<int32_t>(i);
+    }
+    return n_kept;
   }
 
   /// The softmax of the row. Scores equal to the best count as exp(0), also where that is -inf.
@@ -162,6 +218,8 @@ class Worker {
   int64_t n_ = 0;
   A *scores_ = nullptr, *columns_ = nullptr, *weights_ = nullptr, *row_ = nullptr;
   int32_t *candidates_ = nullptr, *order_ = nullptr, *level_ = nullptr;
+  int32_t *kept_ = nullptr, *swap_ = nullptr;
+  uint32_t *keys_ = nullptr, *swap_keys_ = nullptr;
 };
 
 template <class A>
@@ -189,9 +247,9 @@ using bf16 = float;
 
 }  // namespace
 
-#define SWATH_KERNEL(variant, dtype, min_cluster)                             \
-  extern const KernelFns select_blocks_##variant##_##dtype;                   \
-  const KernelFns select_blocks_##variant##_##dtype = {                       \
+#define SWATH_KERNEL(variant, dtype, min_cluster)           \
+  extern const KernelFns select_blocks_##variant##_##dtype; \
+  const KernelFns select_blocks_##variant##_##dtype = {     \
       no_reject, no_bytes, no_pack, scratch_bytes<dtype>, n_tasks, run<dtype>};
 #include "ops/select_blocks/kernels.def"
 #undef SWATH_KERNEL

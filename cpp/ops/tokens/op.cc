@@ -41,8 +41,7 @@ struct TokensCall {
   bool is_dot() const { return params.mode == TokenMode::dot; }
 };
 
-void check_table(const TokensCall& call, const TensorDesc& table, int64_t needed,
-                 const char* arg) {
+void check_table(const TokensCall& call, const TensorDesc& table, int64_t needed, const char* arg) {
   if (table.dtype != DType::i64 || table.rank != 1 || (needed >= 0 && table.shape[0] != needed) ||
       (table.shape[0] > 1 && table.strides[0] != 1)) {
     call.site.fail(ErrorCode::internal, arg,
@@ -70,8 +69,7 @@ TokensCall describe(const CallSite& site, const TensorDesc& x, const TensorDesc*
   }
   for (size_t i = 0; i < params.table_strides.size(); ++i) {
     if (params.table_strides[i] > 0) {
-      call.n_tables = std::max(call.n_tables,
-                               params.table_strides[i] * x.shape[call.x_lead[i]]);
+      call.n_tables = std::max(call.n_tables, params.table_strides[i] * x.shape[call.x_lead[i]]);
     }
   }
   if (params.has_offsets) {
@@ -180,8 +178,7 @@ void add_lead(TokensProblem& p, const TokensCall& call, const TensorDesc* weight
   if (g != nullptr) g_lead = leading_axes(*g, call.params.g_axes, 1);
   WalkAxes<kTokenArrays> axes;
   for (size_t i = 0; i < call.x_lead.size(); ++i) {
-    const int64_t table =
-        i < call.params.table_strides.size() ? call.params.table_strides[i] : 0;
+    const int64_t table = i < call.params.table_strides.size() ? call.params.table_strides[i] : 0;
     axes.push_back({call.x.shape[call.x_lead[i]],
                     {call.x.strides[call.x_lead[i]], call.y.strides[call.y_lead[i]], w_strides[i],
                      g != nullptr ? g->strides[g_lead[i]] : 0, table}});
@@ -242,8 +239,7 @@ Plan plan_combine_tokens(const TensorDesc& x, const TensorDesc* offsets, const T
   const int64_t n_read = n_places * (n_listed / std::max<int64_t>(call.n_tables, 1));
   plan->bytes = item_bytes(x.dtype) * n_read * n_channels + bytes_of(call.y);
   plan->flops = (weights != nullptr || call.is_dot() ? 2 : 1) * n_read * n_channels;
-  add_checks(*plan, call, n_listed,
-             call.is_dot() ? n_tokens(*g, params.g_axes) : call.n_sources);
+  add_checks(*plan, call, n_listed, call.is_dot() ? n_tokens(*g, params.g_axes) : call.n_sources);
   if (plan->outputs[0].n_elements() == 0) return Plan(std::move(plan));
   TokensProblem p;
   p.dtype = x.dtype;
@@ -251,6 +247,7 @@ Plan plan_combine_tokens(const TensorDesc& x, const TensorDesc* offsets, const T
   p.weight = params.weight;
   p.has_offsets = params.has_offsets;
   p.w_is_acc = params.weights_are_sums;
+  p.y_is_acc = call.is_dot();
   p.x = input_ref(0);
   p.offsets = input_ref(1);
   p.sources = input_ref(2);

@@ -23,12 +23,10 @@ struct Reference {
   int64_t n, row;
 
   double x(int64_t token, int64_t j) const {
-    return load_scalar(p.dtype, b.read(p.x),
-                       place.at[kTokenX] + p.x_rows.at(token) + j * p.x_step);
+    return load_scalar(p.dtype, b.read(p.x), place.at[kTokenX] + p.x_rows.at(token) + j * p.x_step);
   }
   double g(int64_t token, int64_t j) const {
-    return load_scalar(p.dtype, b.read(p.g),
-                       place.at[kTokenG] + p.g_rows.at(token) + j * p.g_step);
+    return load_scalar(p.dtype, b.read(p.g), place.at[kTokenG] + p.g_rows.at(token) + j * p.g_step);
   }
   double w(int64_t token) const {
     return load_scalar(p.w_is_acc ? accumulator_of(p.dtype) : p.dtype, b.read(p.w),
@@ -78,8 +76,7 @@ void run(const void* problem, const Buffers& b, const void*, void*, int64_t begi
     const WalkPosition<kTokenArrays> place(p.lead, task / p.n_rows);
     const int64_t table = place.at[kTokenTable];
     const int64_t first = p.first_source(offsets, table, row);
-    const Reference r{p,   b, place, sources + first, p.end_source(offsets, table, row) - first,
-                      row};
+    const Reference r{p, b, place, sources + first, p.end_source(offsets, table, row) - first, row};
     if (p.mode == TokenMode::dot) {
       r.dot();
       continue;

@@ -18,6 +18,7 @@ from swath.grad.gates import (
     spatial_gate,
     spatial_softmax_gate,
 )
+from swath.grad.linear_attention import LinearAttentionGrads, linear_attention
 from swath.grad.masked_conv import (
     PartialConvGrads,
     gated_conv1d,
@@ -27,6 +28,7 @@ from swath.grad.masked_conv import (
     partial_conv2d,
     partial_conv3d,
 )
+from swath.grad.merge_attention import merge_attention
 from swath.grad.pooling import (
     avg_pool1d,
     avg_pool2d,
@@ -45,8 +47,6 @@ from swath.grad.tokens import (
     take_tokens,
     unpack_tokens,
 )
-from swath.grad.linear_attention import LinearAttentionGrads, linear_attention
-from swath.grad.merge_attention import merge_attention
 
 __all__ = [
     "ConvGrads",

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from swath import _core
-from swath._arguments import as_array, fail, shape_of
+from swath._arguments import Indices, as_array, fail, shape_of
 from swath._types import Array, Ints, Needs
 from swath.grad._results import InputGradient
 from swath.ops import _token_tables as tables
@@ -264,11 +264,12 @@ class _PoolGrad(NamedTuple):
     def dx(self, mode: str, factors: tuple[int, ...], weights: Array | None) -> Array:
         n_lead = len(self.on.lead)
         dy_axes = list(range(n_lead, n_lead + len(self.on.tokens(self.cells.shape))))
-        options = {"mode": "sum", "x_axes": dy_axes, **self.on.result(self.on.grid)}
+        options: dict[str, Any] = {"mode": "sum", "x_axes": dy_axes, **self.on.result(self.on.grid)}
         if mode == "max":
             options |= {"mode": "max_grad", "x_axes": self.on.axes, "g_axes": dy_axes}
-            offsets, found = self.cells.offsets, self.cells.tokens
-            return self._call(self.x, "x", offsets, found, None, self.dy, options)
+            return self._call(
+                self.x, "x", self.cells.offsets, self.cells.tokens, None, self.dy, options
+            )
         if mode.startswith("nearest"):
             taken = tables.nearest(self.on.grid, factors, mode == "nearest_exact")
             offsets, found = tables.inverse_table(taken, len(self.cells.cell_of_token))
@@ -276,9 +277,7 @@ class _PoolGrad(NamedTuple):
         if mode == "mean":
             shares = (1 / np.diff(self.cells.offsets)).astype(_sum_dtype(self.dy))
             options |= {"weight": "source", "weights_are_sums": True}
-            return self._call(
-                self.dy, "dy", None, self.cells.cell_of_token, shares, None, options
-            )
+            return self._call(self.dy, "dy", None, self.cells.cell_of_token, shares, None, options)
         n_axes = tokens.weight_axes(self.op, weights, self.on)
         options |= {"weight": "row", "n_weight_axes": n_axes}
         return self._call(self.dy, "dy", None, self.cells.cell_of_token, weights, None, options)
@@ -295,7 +294,16 @@ class _PoolGrad(NamedTuple):
         }
         return self._call(self.x, "x", None, self.cells.cell_of_token, None, self.dy, options)
 
-    def _call(self, x, arg, offsets, sources, weights, g, options):  # type: ignore[no-untyped-def]
+    def _call(
+        self,
+        x: Array,
+        arg: str,
+        offsets: Indices | None,
+        sources: Indices,
+        weights: Array | None,
+        g: Array | None,
+        options: dict[str, Any],
+    ) -> Array:
         return _core.combine_tokens(
             self.op, arg, x, offsets, sources, weights, g, options, self.threads
         )

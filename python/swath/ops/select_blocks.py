@@ -97,8 +97,8 @@ def select_blocks(
     operations for each pair of candidates, and a choice that is linear in the candidates for top_k
     and threshold; top_p and levels sort them. Not differentiable.
 
-    Hierarchical choice: Zhou et al., "Log-linear sparse attention", 2025, whose scores are unscaled.
-    Levels: Li et al., "Pyramid sparse attention", 2025.
+    Hierarchical choice: "Log-linear sparse attention", 2025, whose scores are unscaled. Levels:
+    "Pyramid sparse attention", 2025.
 
     Examples
     --------
@@ -116,17 +116,20 @@ def select_blocks(
     if scale is not None:
         options["scale"] = scale
     options |= _read_choice(top_k, top_p, threshold, levels, blocks[1])
-    lists: list[Any] = [None] * 4
+    forced: tuple[Any, Any] = (None, None)
+    kept: tuple[Any, Any] = (None, None)
     if parents is not None:
         if not isinstance(parents, Blocks):
             fail(_core.ParamError, OP, "parents", f"parents is {parents!r}, needed are Blocks")
-        lists[0], lists[1] = parents.indices, parents.counts
+        kept = parents.indices, parents.counts
         options["parent_block"] = parents.block
     if force is not None:
-        lists[2:] = _read_force(force, _count_blocks(q, k, blocks, layout))
-        sizes = [len(lists[2])] if lists[3] is None else np.diff(lists[3])
+        forced = _read_force(force, _count_blocks(q, k, blocks, layout))
+        sizes = [len(forced[0])] if forced[1] is None else np.diff(forced[1])
         options["max_forced"] = int(max(sizes, default=0))
-    indices, counts, kept_at = _core.select_blocks(q, k, *lists, options, threads)
+    indices, counts, kept_at = _core.select_blocks(
+        q, k, kept[0], kept[1], forced[0], forced[1], options, threads
+    )
     if indices is None:  # under info.explain
         return Blocks(np.zeros((1, 1, 1, 1), np.int32), np.zeros((1, 1, 1), np.int32), blocks)
     longest = int(counts.max()) if 0 not in shape_of(counts) else 0

@@ -390,7 +390,11 @@ def pool_tokens(
         options["mode"] = "sum"
         return _core.combine_tokens(op, "x", x, None, sources, None, None, options, threads)
     if mode == "weighted":
-        options |= {"mode": "sum", "weight": "source", "n_weight_axes": weight_axes(op, weights, on)}
+        options |= {
+            "mode": "sum",
+            "weight": "source",
+            "n_weight_axes": weight_axes(op, weights, on),
+        }
     else:
         options["mode"] = mode
     return _core.combine_tokens(

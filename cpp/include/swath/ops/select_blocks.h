@@ -36,9 +36,9 @@ struct SelectBlocksParams {
 /// (int32, ascending), where each row's begin (int64, n_q + 1). Out: indices (B, H, n_q, k_max),
 /// counts (B, H, n_q) and, if there are levels, levels (B, H, n_q, k_max), all int32.
 SWATH_API Plan plan_select_blocks(const TensorDesc& q, const TensorDesc& k,
-                                  const TensorDesc* parent_indices,
-                                  const TensorDesc* parent_counts, const TensorDesc* forced,
-                                  const TensorDesc* forced_rows, const SelectBlocksParams& params,
+                                  const TensorDesc* parent_indices, const TensorDesc* parent_counts,
+                                  const TensorDesc* forced, const TensorDesc* forced_rows,
+                                  const SelectBlocksParams& params,
                                   const PlanOptions& options = {});
 
 }  // namespace swath

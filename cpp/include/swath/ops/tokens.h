@@ -26,7 +26,7 @@ struct CombineTokensParams {
   TokenAxes x_axes, y_axes, g_axes;
   std::vector<int64_t> y_shape;         // without the channels for `dot`
   int n_weight_axes = 1;                // of the last axes of weights; the others broadcast
-  bool weights_are_sums = false;  // weights are float64 for float64, else float32
+  bool weights_are_sums = false;        // weights are float64 for float64, else float32
   bool has_offsets = false;             // else every row has one source
   std::vector<int64_t> table_strides;   // by leading axis: how many tables further, 0 for one table
   std::vector<int64_t> weights_result;  // dot: the shape that the products are summed to
