@@ -21,6 +21,8 @@ void bind_conv_transpose(py::module_& m);
 void bind_conv_backward(py::module_& m);
 void bind_pooling(py::module_& m);
 void bind_gates(py::module_& m);
+void bind_dynamic_conv(py::module_& m);
+void bind_dynamic_stream(py::module_& m);
 void bind_channel_gate(py::module_& m);
 void bind_pooling_backward(py::module_& m);
 void bind_space_to_depth(py::module_& m);
@@ -28,5 +30,8 @@ void bind_tokens(py::module_& m);
 void bind_merge_attention(py::module_& m);
 void bind_linear_attention(py::module_& m);
 void bind_select_blocks(py::module_& m);
+void bind_long_conv2d(py::module_& m);
+void bind_band_split(py::module_& m);
+void bind_long_conv(py::module_& m);
 
 }  // namespace swath::python

@@ -21,6 +21,8 @@ PYBIND11_MODULE(_core, m, pybind11::mod_gil_not_used()) {
   bind_conv_backward(m);
   bind_pooling(m);
   bind_gates(m);
+  bind_dynamic_conv(m);
+  bind_dynamic_stream(m);
   bind_channel_gate(m);
   bind_pooling_backward(m);
   bind_space_to_depth(m);
@@ -28,5 +30,8 @@ PYBIND11_MODULE(_core, m, pybind11::mod_gil_not_used()) {
   bind_merge_attention(m);
   bind_linear_attention(m);
   bind_select_blocks(m);
+  bind_long_conv2d(m);
+  bind_band_split(m);
+  bind_long_conv(m);
   bind_plan(m);
 }

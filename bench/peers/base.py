@@ -33,6 +33,7 @@ class Peer(ABC):
     name: str
     version: str
     has_gates = False
+    has_transforms = False
 
     @abstractmethod
     def set_threads(self, n_threads: int) -> None:

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from peers import torch_gates, torch_tools
+from peers import torch_dynamic, torch_gates, torch_tools, transforms
 from peers.base import Geometry, Peer, Prepared, Unsupported, fastest, geometry
 from workload import Array, Workload
 
@@ -35,6 +35,7 @@ class TorchPlanar(Peer):
     name = "torch"
     version = torch.__version__
     has_gates = True
+    has_transforms = True
     is_last = False
 
     def set_threads(self, n_threads: int) -> None:
@@ -48,6 +49,12 @@ class TorchPlanar(Peer):
             if self.is_last:
                 raise Unsupported("memory format")
             return torch_tools.prepare(workload, tensors)
+        if workload.is_dynamic:
+            return torch_dynamic.prepare(workload, tensors, is_last=self.is_last)
+        if workload.is_transform:
+            if self.is_last:
+                raise Unsupported("memory format")
+            return transforms.prepare_torch(workload, tensors)
         if workload.is_channels_last:
             moved = {k: t.movedim(-1, 1) for k, t in tensors.items() if k in ("dy", "x", "mask")}
             tensors |= moved

@@ -15,6 +15,7 @@ from swath._core import (
     __version__,
 )
 from swath._threads import num_threads, set_num_threads
+from swath.ops.band_split import band_split
 from swath.ops.channel_gate import channel_gate
 from swath.ops.conv_plan import (
     Conv1d,
@@ -28,9 +29,19 @@ from swath.ops.conv_plan import (
     PartialConv3d,
 )
 from swath.ops.conv_transpose import conv_transpose1d, conv_transpose2d, conv_transpose3d
+from swath.ops.dynamic_conv import (
+    dynamic_conv1d,
+    dynamic_conv2d,
+    involution2d,
+    lightweight_conv1d,
+    small_kernel_aggregation2d,
+)
+from swath.ops.dynamic_plan import DynamicConv1d
 from swath.ops.gate_mul import gate_mul
 from swath.ops.gated_conv import gated_conv1d, gated_conv2d, gated_conv3d
 from swath.ops.linear_attention import linear_attention
+from swath.ops.long_conv import long_conv
+from swath.ops.long_conv2d import long_conv2d
 from swath.ops.merge_attention import merge_attention
 from swath.ops.partial_conv import partial_conv1d, partial_conv2d, partial_conv3d
 from swath.ops.pooling import (
@@ -62,6 +73,7 @@ __all__ = [
     "DTypeError",
     "DeviceError",
     "DeviceFailure",
+    "DynamicConv1d",
     "Error",
     "GatedConv1d",
     "GatedConv2d",
@@ -80,6 +92,7 @@ __all__ = [
     "avg_pool1d",
     "avg_pool2d",
     "avg_pool3d",
+    "band_split",
     "branch_select",
     "channel_gate",
     "conv1d",
@@ -89,13 +102,19 @@ __all__ = [
     "conv_transpose2d",
     "conv_transpose3d",
     "depth_to_space",
+    "dynamic_conv1d",
+    "dynamic_conv2d",
     "gate_mul",
     "gated_conv1d",
     "gated_conv2d",
     "gated_conv3d",
     "grad",
     "info",
+    "involution2d",
+    "lightweight_conv1d",
     "linear_attention",
+    "long_conv",
+    "long_conv2d",
     "max_pool1d",
     "max_pool2d",
     "max_pool3d",
@@ -112,6 +131,7 @@ __all__ = [
     "select_blocks",
     "set_num_threads",
     "sliding_reduce",
+    "small_kernel_aggregation2d",
     "space_to_depth",
     "spatial_gate",
     "spatial_softmax_gate",

@@ -74,6 +74,59 @@ class ConvPlan(metaclass=_Pybind11Type):
     def bytes(self, shape: Sequence[SupportsIndex]) -> int: ...
     def _arrays(self) -> dict[str, Buffer | None]: ...
 
+class DynamicState(metaclass=_Pybind11Type):
+    def __init__(
+        self,
+        dtype: str,
+        layout: str,
+        columns: SupportsIndex,
+        batch: SupportsIndex,
+        channels: SupportsIndex,
+        n_seen: SupportsIndex,
+        data: bytes,
+        /,
+    ) -> None: ...
+    def _parts(self) -> tuple[str, str, int, int, int, int, bytes]: ...
+    @property
+    def batch(self) -> int: ...
+    @property
+    def channels(self) -> int | None: ...
+    @property
+    def n_seen(self) -> int: ...
+
+class DynamicConvPlan(metaclass=_Pybind11Type):
+    def __init__(
+        self,
+        weight: Array,
+        padding: object,
+        softmax: object,
+        renormalize_padding: object,
+        head_map: object,
+        layout: object,
+        threads: object,
+        /,
+    ) -> None: ...
+    def __call__(
+        self, x: Array, *, out: Array | None = None, threads: int | None = None
+    ) -> Array: ...
+    def _state_parts(
+        self, batch: object, channels: object, /
+    ) -> tuple[str, str, int, int, int, int, bytes]: ...
+    def _step(
+        self,
+        x: Array,
+        state: DynamicState,
+        weight: Array | None,
+        out: Array | None,
+        threads: object,
+        is_end: bool,
+        /,
+    ) -> Array: ...
+    def workspace_bytes(self, shape: Sequence[SupportsIndex]) -> int: ...
+    def flops(self, shape: Sequence[SupportsIndex]) -> int: ...
+    def bytes(self, shape: Sequence[SupportsIndex]) -> int: ...
+    def _weight(self) -> Buffer: ...
+
 class GatedConvPlan(metaclass=_Pybind11Type):
     def __init__(
         self,
@@ -300,6 +353,39 @@ def space_to_depth(
 def depth_to_space(
     x: Array, block: object, order: object, layout: object, out: Array | None, threads: object, /
 ) -> Array: ...
+def dynamic_conv(
+    which: int,
+    x: Array,
+    weight: Array,
+    kernel: object,
+    stride: object,
+    dilation: object,
+    padding: object,
+    softmax: object,
+    renormalize_padding: object,
+    map: object,
+    layout: object,
+    out: Array | None,
+    threads: object,
+    /,
+) -> Array: ...
+def dynamic_conv_backward(
+    which: int,
+    dy: Array,
+    x: Array,
+    weight: Array,
+    kernel: object,
+    stride: object,
+    dilation: object,
+    padding: object,
+    softmax: object,
+    renormalize_padding: object,
+    map: object,
+    layout: object,
+    needs: object,
+    threads: object,
+    /,
+) -> Any: ...
 def gate_mul(
     a: Array,
     b: Array,
@@ -348,6 +434,45 @@ def spatial_gate_backward(
     threads: object,
     /,
 ) -> Any: ...
+def long_conv(
+    u: Array,
+    k: Array,
+    mode: object,
+    offset: object,
+    skip: Array | None,
+    bias: Array | None,
+    pre_gate: Array | None,
+    post_gate: Array | None,
+    response: Array | None,
+    n_fft: object,
+    correlate: object,
+    head_map: object,
+    method: object,
+    layout: object,
+    out: Array | None,
+    threads: object,
+    /,
+) -> Array: ...
+def long_conv_backward(
+    dy: Array,
+    u: Array,
+    k: Array,
+    mode: object,
+    offset: object,
+    skip: Array | None,
+    bias: Array | None,
+    pre_gate: Array | None,
+    post_gate: Array | None,
+    response: Array | None,
+    n_fft: object,
+    correlate: object,
+    head_map: object,
+    method: object,
+    layout: object,
+    needs: object,
+    threads: object,
+    /,
+) -> Any: ...
 def branch_select(
     branches: Array, logits: Array, layout: object, out: Array | None, threads: object, /
 ) -> Array: ...
@@ -385,9 +510,10 @@ def avg_pool_backward(
     dilation: object,
     count_include_pad: object,
     layout: object,
+    needs: object,
     threads: object,
     /,
-) -> Array: ...
+) -> tuple[Array | None]: ...
 def max_pool_backward(
     ndim: int,
     dy: Array,
@@ -397,9 +523,10 @@ def max_pool_backward(
     padding: object,
     dilation: object,
     layout: object,
+    needs: object,
     threads: object,
     /,
-) -> Array: ...
+) -> tuple[Array | None]: ...
 def sliding_reduce_backward(
     dy: Array,
     x: Array,
@@ -407,14 +534,51 @@ def sliding_reduce_backward(
     axis: object,
     op: object,
     padding: object,
+    needs: object,
+    threads: object,
+    /,
+) -> tuple[Array | None]: ...
+def space_to_depth_backward(
+    dy: Array,
+    x: Array,
+    block: object,
+    order: object,
+    layout: object,
+    needs: object,
+    threads: object,
+    /,
+) -> tuple[Array | None]: ...
+def depth_to_space_backward(
+    dy: Array,
+    x: Array,
+    block: object,
+    order: object,
+    dy: Array, x: Array, block: object, order: object, layout: object, threads: object, /
+) -> Array: ...
+def long_conv2d(
+    u: Array,
+    k: Array,
+    mode: object,
+    method: object,
+    layout: object,
+    out: Array | None,
     threads: object,
     /,
 ) -> Array: ...
-def space_to_depth_backward(
-    dy: Array, x: Array, block: object, order: object, layout: object, threads: object, /
-) -> Array: ...
-def depth_to_space_backward(
-    dy: Array, x: Array, block: object, order: object, layout: object, threads: object, /
+def long_conv2d_backward(
+    dy: Array,
+    u: Array,
+    k: Array,
+    mode: object,
+    method: object,
+    layout: object,
+    needs: object,
+    threads: object,
+    /,
+) -> tuple[Array | None, ...]: ...
+def band_split(x: Array, cutoffs: object, metric: object, threads: object, /) -> list[Array]: ...
+def band_split_backward(
+    dys: object, x: Array, cutoffs: object, metric: object, threads: object, /
 ) -> Array: ...
 def explain(
     fn: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]

@@ -7,8 +7,10 @@ from cases import (
     conv_backward,
     conv_transpose,
     conv_weight_grad,
+    dynamic,
     gated_conv,
     gates,
+    long_conv2d,
     partial_conv,
     pooling,
     pooling_backward,
@@ -33,6 +35,10 @@ CASES: dict[str, list[Case]] = {
     "merge_attention": [*attention_tools.MERGE_CASES],
     "linear_attention": [*attention_tools.LINEAR_CASES],
     "select_blocks": [*attention_tools.SELECT_CASES],
+    "dynamic_conv": dynamic.CASES,
+    "plane_fft": [*long_conv2d.FFT_CASES],
+    "long_conv2d": [*long_conv2d.DIRECT_CASES],
+    "band_split": [*long_conv2d.BAND_CASES],
     "conv_weight_grad": [*conv_weight_grad.CASES],
     "conv_backward": [*conv_backward.CASES],
 }
@@ -51,5 +57,8 @@ WORKLOADS: dict[str, list[Workload]] = {
     "gate_mul": gates.GATE_WORKLOADS,
     "spatial_gate": gates.SPATIAL_WORKLOADS,
     "channel_gate": gates.CHANNEL_WORKLOADS,
+    "dynamic_conv": dynamic.WORKLOADS,
+    "long_conv2d": long_conv2d.LONG_WORKLOADS,
+    "band_split": long_conv2d.BAND_WORKLOADS,
 }
 ALL_CASES: list[Case] = [case for cases in CASES.values() for case in cases]

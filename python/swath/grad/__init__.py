@@ -11,6 +11,14 @@ from swath.grad.conv import (
     conv_transpose2d,
     conv_transpose3d,
 )
+from swath.grad.dynamic_conv import (
+    DynamicConvGrads,
+    dynamic_conv1d,
+    dynamic_conv2d,
+    involution2d,
+    lightweight_conv1d,
+    small_kernel_aggregation2d,
+)
 from swath.grad.gates import (
     branch_select,
     channel_gate,
@@ -19,6 +27,8 @@ from swath.grad.gates import (
     spatial_softmax_gate,
 )
 from swath.grad.linear_attention import LinearAttentionGrads, linear_attention
+from swath.grad.long_conv import LongConvGrads, long_conv
+from swath.grad.long_conv2d import LongConv2dGrads, band_split, long_conv2d
 from swath.grad.masked_conv import (
     PartialConvGrads,
     gated_conv1d,
@@ -51,13 +61,17 @@ from swath.grad.tokens import (
 __all__ = [
     "ConvGrads",
     "ConvTransposeGrads",
+    "DynamicConvGrads",
     "InputGradient",
     "LinearAttentionGrads",
+    "LongConv2dGrads",
+    "LongConvGrads",
     "PartialConvGrads",
     "PoolTokensGrads",
     "avg_pool1d",
     "avg_pool2d",
     "avg_pool3d",
+    "band_split",
     "branch_select",
     "channel_gate",
     "conv1d",
@@ -67,11 +81,17 @@ __all__ = [
     "conv_transpose2d",
     "conv_transpose3d",
     "depth_to_space",
+    "dynamic_conv1d",
+    "dynamic_conv2d",
     "gate_mul",
     "gated_conv1d",
     "gated_conv2d",
     "gated_conv3d",
+    "involution2d",
+    "lightweight_conv1d",
     "linear_attention",
+    "long_conv",
+    "long_conv2d",
     "max_pool1d",
     "max_pool2d",
     "max_pool3d",
@@ -83,6 +103,7 @@ __all__ = [
     "pool_tokens",
     "put_tokens",
     "sliding_reduce",
+    "small_kernel_aggregation2d",
     "space_to_depth",
     "spatial_gate",
     "spatial_softmax_gate",
