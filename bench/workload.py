@@ -30,7 +30,8 @@ LAYOUTS = (
     "pooling",
     "pooling_backward",
 )
-POSITIONAL = ("dy", "x", "weight", "bias")
+TOOLS = ("tokens", "merge_attention", "linear_attention", "select_blocks")
+GATES = ("gate_mul", "spatial_gate", "channel_gate")
 TINY_EXTENT, TINY_KERNEL = 12, 11  # spatial sizes of --small
 
 
@@ -66,12 +67,9 @@ class Workload:
         return next(iter(self.arrays))
 
     @property
-    def is_gate(self) -> bool:
-        return self.op.endswith("_gate") or self.op == "gate_mul"
-
-    @property
-    def is_tool(self) -> bool:
-        return self.op in ("tokens", "merge_attention", "linear_attention", "select_blocks")
+    def is_window(self) -> bool:
+        """A window slides over x: what peers know as one geometry."""
+        return self.op in LAYOUTS or self.op in ("conv_transpose", "space_to_depth")
 
     @property
     def is_dynamic(self) -> bool:
@@ -156,7 +154,7 @@ def allowed_difference(workload: Workload, values: Mapping[str, Array], largest:
     """
     summed = values["dy"] if workload.is_gradient else values[workload.main]
     reach = float(np.abs(summed.astype(np.float64)).max())
-    if workload.is_tool:  # sums over tokens, then over channels
+    if workload.op in TOOLS:  # sums over tokens, then over channels
         terms = sum(max(v.shape) for v in values.values())
         rounding = {"f16": 2.0**-10, "bf16": 2.0**-7}.get(workload.dtype, 0.0) * 4
         return reach**2 * swath.testing.tolerance(numpy_dtype(workload.dtype), terms) + rounding

@@ -32,8 +32,8 @@ class Peer(ABC):
 
     name: str
     version: str
-    has_gates = False
-    has_transforms = False
+    # How it answers the operators that are no windows, by their name: a composition of its calls.
+    compositions: Mapping[str, Callable[..., Prepared]] = {}
 
     @abstractmethod
     def set_threads(self, n_threads: int) -> None:

@@ -15,7 +15,9 @@ from workload import Array, Workload
 Tensor = torch.Tensor
 
 
-def prepare(workload: Workload, tensors: Mapping[str, Tensor]) -> Prepared:
+def prepare(workload: Workload, tensors: Mapping[str, Tensor], *, is_last: bool) -> Prepared:
+    if is_last:
+        raise Unsupported("memory format")
     makers = {"linear_attention": _linear, "pool_tokens": _pool}
     if workload.function not in makers:
         raise Unsupported("no such operation")

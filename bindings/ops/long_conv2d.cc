@@ -34,17 +34,17 @@ py::object long_conv2d_backward(py::handle dy, py::handle u, py::handle k, py::h
                                 py::handle method, py::handle layout, py::handle needs,
                                 py::handle threads) {
   constexpr const char* op = "grad.long_conv2d";
-  static constexpr std::string_view kNames[] = {"du", "dk"};
+  static constexpr std::string_view kInputs[] = {"u", "k"};
   Call call(op);
   const TensorDesc& dy_desc = call.input(0, dy, "dy");
   const TensorDesc& u_desc = call.input(1, u, "u");
   const TensorDesc& k_desc = call.input(2, k, "k");
   const LongConv2dParams p = read_long_conv2d(op, mode, method, layout);
-  const std::vector<bool> needed = read_names(needs, kNames, {op, "needs"});
+  const std::vector<bool> needed = read_needs(needs, kInputs, op);
   const int n_threads = read_threads(threads, {op, "threads"});
   const Plan plan =
       plan_long_conv2d_backward(dy_desc, u_desc, k_desc, p, {needed[0], needed[1]}, call.options());
-  return spread_results(call.run_all(plan, n_threads), needed);
+  return call.run_gradients(plan, n_threads, needed);
 }
 
 }  // namespace

@@ -553,8 +553,11 @@ def depth_to_space_backward(
     x: Array,
     block: object,
     order: object,
-    dy: Array, x: Array, block: object, order: object, layout: object, threads: object, /
-) -> Array: ...
+    layout: object,
+    needs: object,
+    threads: object,
+    /,
+) -> tuple[Array | None]: ...
 def long_conv2d(
     u: Array,
     k: Array,
@@ -578,8 +581,8 @@ def long_conv2d_backward(
 ) -> tuple[Array | None, ...]: ...
 def band_split(x: Array, cutoffs: object, metric: object, threads: object, /) -> list[Array]: ...
 def band_split_backward(
-    dys: object, x: Array, cutoffs: object, metric: object, threads: object, /
-) -> Array: ...
+    dys: object, x: Array, cutoffs: object, metric: object, needs: object, threads: object, /
+) -> tuple[Array | None]: ...
 def explain(
     fn: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]
 ) -> dict[str, Any]: ...

@@ -179,12 +179,15 @@ def _shared(name: str, x: Shape, heads: int, taps: int, **kwargs: Any) -> Dynami
 
 
 def _image(
-    name: str, x: Shape, groups: int, kernel: tuple[int, int], out: Shape | None = None, **kwargs: Any
+    name: str,
+    x: Shape,
+    groups: int,
+    kernel: tuple[int, int],
+    out: Shape | None = None,
+    **kwargs: Any,
 ) -> DynamicCase:
     weight = (*x[:-3], groups, kernel[0] * kernel[1], *(x[-2:] if out is None else out))
-    return _case(
-        f"image_{name}", "dynamic_conv2d", x, weight, **{"kernel": kernel, **kwargs}
-    )
+    return _case(f"image_{name}", "dynamic_conv2d", x, weight, **{"kernel": kernel, **kwargs})
 
 
 def with_layouts(cases: list[DynamicCase]) -> list[DynamicCase]:
@@ -284,9 +287,7 @@ CASES: list[Case] = [*with_layouts(with_grads(_ROWS + _SHARED + _IMAGES))]
 
 def _work(name: str, function: str, x: Shape, weight: Shape, **kwargs: Any) -> Workload:
     taps = weight[-1] if len(weight) == 2 else weight[-2] if len(x) == 3 else weight[2]
-    return Workload(
-        name, function, {"x": x, "weight": weight}, kwargs, 2 * math.prod(x) * taps
-    )
+    return Workload(name, function, {"x": x, "weight": weight}, kwargs, 2 * math.prod(x) * taps)
 
 
 def _row_work(c: int, t: int, h: int, k: int, batch: int = 4, **kwargs: Any) -> Workload:
