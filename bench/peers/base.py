@@ -6,7 +6,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -33,7 +33,7 @@ class Peer(ABC):
     name: str
     version: str
     # How it answers the operators that are no windows, by their name: a composition of its calls.
-    compositions: Mapping[str, Callable[..., Prepared]] = {}
+    compositions: ClassVar[Mapping[str, Callable[..., Prepared]]] = {}
 
     @abstractmethod
     def set_threads(self, n_threads: int) -> None:

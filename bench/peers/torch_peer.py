@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -34,7 +34,7 @@ def to_tensor(values: Array) -> Tensor:
 class TorchPlanar(Peer):
     name = "torch"
     version = torch.__version__
-    compositions = {
+    compositions: ClassVar = {
         **dict.fromkeys(GATES, torch_gates.prepare),
         **dict.fromkeys(TOOLS, torch_tools.prepare),
         "dynamic_conv": torch_dynamic.prepare,

@@ -29,8 +29,8 @@ py::object band_split(py::handle x, py::handle cutoffs, py::handle metric, py::h
 }
 
 /// `dys` is one array of all bands or a sequence with an array or None for each.
-py::object band_split_backward(py::handle dys, py::handle x, py::handle cutoffs, py::handle metric,
-                               py::handle threads) {
+py::tuple band_split_backward(py::handle dys, py::handle x, py::handle cutoffs, py::handle metric,
+                              py::handle needs, py::handle threads) {
   constexpr const char* op = "grad.band_split";
   Call call(op);
   const TensorDesc& x_desc = call.input(0, x, "x");
@@ -50,10 +50,13 @@ py::object band_split_backward(py::handle dys, py::handle x, py::handle cutoffs,
     given.push_back(&call.input(1, dys, "dys"));
   }
   const BandSplitParams p = read_bands(op, cutoffs, metric);
+  static constexpr std::string_view kInputs[] = {"x"};
+  const std::vector<bool> needed = read_needs(needs, kInputs, op);
   const int n_threads = read_threads(threads, {op, "threads"});
-  return call.run(plan_band_split_backward(x_desc, given.data(), static_cast<int>(given.size()), p,
-                                           call.options()),
-                  n_threads);
+  return call.run_gradients(
+      plan_band_split_backward(x_desc, given.data(), static_cast<int>(given.size()), p,
+                               call.options()),
+      n_threads, needed);
 }
 
 }  // namespace
@@ -62,7 +65,8 @@ void bind_band_split(py::module_& m) {
   m.def("band_split", &band_split, py::arg("x"), py::arg("cutoffs"), py::arg("metric"),
         py::arg("threads"), py::pos_only());
   m.def("band_split_backward", &band_split_backward, py::arg("dys"), py::arg("x"),
-        py::arg("cutoffs"), py::arg("metric"), py::arg("threads"), py::pos_only());
+        py::arg("cutoffs"), py::arg("metric"), py::arg("needs"), py::arg("threads"),
+        py::pos_only());
 }
 
 }  // namespace swath::python

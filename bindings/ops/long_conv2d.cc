@@ -1,7 +1,8 @@
 #include <swath/ops/long_conv2d.h>
 
+#include "arguments.h"
 #include "bindings.h"
-#include "ops/gates.h"
+#include "call.h"
 
 namespace swath::python {
 namespace {
@@ -30,9 +31,9 @@ py::object long_conv2d(py::handle u, py::handle k, py::handle mode, py::handle m
   return call.run(plan_long_conv2d(u_desc, k_desc, p, call.options()), n_threads);
 }
 
-py::object long_conv2d_backward(py::handle dy, py::handle u, py::handle k, py::handle mode,
-                                py::handle method, py::handle layout, py::handle needs,
-                                py::handle threads) {
+py::tuple long_conv2d_backward(py::handle dy, py::handle u, py::handle k, py::handle mode,
+                               py::handle method, py::handle layout, py::handle needs,
+                               py::handle threads) {
   constexpr const char* op = "grad.long_conv2d";
   static constexpr std::string_view kInputs[] = {"u", "k"};
   Call call(op);

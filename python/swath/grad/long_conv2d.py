@@ -83,6 +83,7 @@ def band_split(
     cutoffs: Sequence[float],
     *,
     metric: BandMetric = "max",
+    needs: Needs = None,
     threads: int | None = None,
 ) -> InputGradient:
     """Gradient of `swath.band_split`: the sum of each band of its own gradient.
@@ -97,6 +98,8 @@ def band_split(
         The forward's input; only its shape and dtype matter.
     cutoffs, metric, threads
         As in `swath.band_split`.
+    needs : sequence of "x", optional
+        Which gradients to compute; None: all.
 
     Returns
     -------
@@ -123,4 +126,4 @@ def band_split(
     >>> swath.grad.band_split([None, x], x, [0.25]).dx[0]
     array([2., 2.], dtype=float32)
     """
-    return InputGradient(_core.band_split_backward(dys, x, cutoffs, metric, threads))
+    return InputGradient(*_core.band_split_backward(dys, x, cutoffs, metric, needs, threads))
