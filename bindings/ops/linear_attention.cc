@@ -3,7 +3,6 @@
 #include "arguments.h"
 #include "bindings.h"
 #include "call.h"
-#include "gates.h"
 
 namespace swath::python {
 namespace {
@@ -39,18 +38,18 @@ py::object linear_attention_backward(py::handle d_o, py::handle q, py::handle k,
                                      bool has_softmax, py::handle causal, py::handle scale,
                                      py::handle layout, py::handle needs, py::handle threads) {
   constexpr const char* op = "grad.linear_attention";
-  static constexpr std::string_view kNames[] = {"dq", "dk", "dv"};
+  static constexpr std::string_view kInputs[] = {"q", "k", "v"};
   Call call(op);
   const TensorDesc& do_desc = call.input(0, d_o, "do");
   const TensorDesc& q_desc = call.input(1, q, "q");
   const TensorDesc& k_desc = call.input(2, k, "k");
   const TensorDesc& v_desc = call.input(3, v, "v");
   const LinearAttentionParams p = read_linear(op, has_softmax, causal, scale, layout);
-  const std::vector<bool> needed = read_names(needs, kNames, {op, "needs"});
+  const std::vector<bool> needed = read_needs(needs, kInputs, op);
   const int n_threads = read_threads(threads, {op, "threads"});
   const Plan plan = plan_linear_attention_backward(
       do_desc, q_desc, k_desc, v_desc, p, {needed[0], needed[1], needed[2]}, call.options());
-  return spread_results(call.run_all(plan, n_threads), needed);
+  return call.run_gradients(plan, n_threads, needed);
 }
 
 }  // namespace
