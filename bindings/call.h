@@ -15,7 +15,7 @@
 
 namespace swath::python {
 
-inline constexpr int kMaxArrays = 18;
+inline constexpr int kMaxArrays = 32;
 
 enum class OutMayBeX : bool { no, yes };
 

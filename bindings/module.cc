@@ -26,6 +26,10 @@ PYBIND11_MODULE(_core, m, pybind11::mod_gil_not_used()) {
   bind_channel_gate(m);
   bind_pooling_backward(m);
   bind_space_to_depth(m);
+  bind_tokens(m);
+  bind_merge_attention(m);
+  bind_linear_attention(m);
+  bind_select_blocks(m);
   bind_long_conv2d(m);
   bind_band_split(m);
   bind_long_conv(m);

@@ -154,7 +154,7 @@ def api_pages() -> dict[Path, str]:
         if (groups := operator_functions(operator))
     }
     chapters |= gradients()
-    chapters["tools"] = functions | tools(swath.info) | tools(swath.testing)
+    chapters["tools"] = functions | tools(swath.info) | tools(swath.order) | tools(swath.testing)
     pages = {
         DOCS / "api" / f"{chapter}.md": f"# {chapter}\n\n{GENERATED}\n\n"
         + "\n".join(entry(name, thing) for name, thing in things.items())

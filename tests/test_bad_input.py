@@ -13,6 +13,7 @@ import swath
 from bad_call import BadCall, ones
 from bad_calls import BAD_CALLS
 from bad_calls_grad import GRADIENTS
+from bad_calls_tools import TOOLS
 from bad_gradient_calls import BAD_GRADIENT_CALLS
 from support import IS_SANITIZED, require
 
@@ -38,7 +39,7 @@ def test_error_classes_are_also_builtin_ones(name: str, base: type[Exception]) -
     assert issubclass(getattr(swath, name), swath.Error)
 
 
-@pytest.mark.parametrize("bad", BAD_CALLS + BAD_GRADIENT_CALLS + GRADIENTS, ids=str)
+@pytest.mark.parametrize("bad", BAD_CALLS + BAD_GRADIENT_CALLS + GRADIENTS + TOOLS, ids=str)
 def test_bad_call_raises_its_class(bad: BadCall) -> None:
     args, kwargs = bad.call()
     with pytest.raises(getattr(swath, bad.error)) as caught:

@@ -14,9 +14,9 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from peers import torch_dynamic, torch_gates, transforms
+from peers import torch_dynamic, torch_gates, torch_tools, transforms
 from peers.base import Geometry, Peer, Prepared, Unsupported, fastest, geometry
-from workload import GATES, Array, Workload
+from workload import GATES, TOOLS, Array, Workload
 
 Tensor = torch.Tensor
 CONV = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
@@ -36,6 +36,7 @@ class TorchPlanar(Peer):
     version = torch.__version__
     compositions: ClassVar = {
         **dict.fromkeys(GATES, torch_gates.prepare),
+        **dict.fromkeys(TOOLS, torch_tools.prepare),
         "dynamic_conv": torch_dynamic.prepare,
         **dict.fromkeys(("long_conv2d", "band_split"), transforms.prepare_torch),
     }

@@ -1,6 +1,6 @@
 """Fast sliding-window operators on CPUs, for NumPy and every array library that speaks DLPack."""
 
-from swath import grad, info, patterns, testing
+from swath import grad, info, order, patterns, testing
 from swath._core import (
     DeviceError,
     DeviceFailure,
@@ -39,9 +39,11 @@ from swath.ops.dynamic_conv import (
 from swath.ops.dynamic_plan import DynamicConv1d
 from swath.ops.gate_mul import gate_mul
 from swath.ops.gated_conv import gated_conv1d, gated_conv2d, gated_conv3d
+from swath.ops.linear_attention import linear_attention
 from swath.ops.long_conv import long_conv
 from swath.ops.long_conv2d import long_conv2d
 from swath.ops.long_conv_plan import LongConv
+from swath.ops.merge_attention import merge_attention
 from swath.ops.partial_conv import partial_conv1d, partial_conv2d, partial_conv3d
 from swath.ops.pooling import (
     avg_pool1d,
@@ -52,9 +54,18 @@ from swath.ops.pooling import (
     max_pool3d,
     sliding_reduce,
 )
+from swath.ops.select_blocks import select_blocks
 from swath.ops.sliding_conv import conv1d, conv2d, conv3d
 from swath.ops.space_to_depth import depth_to_space, space_to_depth
 from swath.ops.spatial_gate import branch_select, spatial_gate, spatial_softmax_gate
+from swath.ops.tokens import (
+    PackedTokens,
+    pack_tokens,
+    pool_tokens,
+    put_tokens,
+    take_tokens,
+    unpack_tokens,
+)
 
 __all__ = [
     "Conv1d",
@@ -72,6 +83,7 @@ __all__ = [
     "LayoutError",
     "LongConv",
     "OutOfMemoryError",
+    "PackedTokens",
     "ParamError",
     "PartialConv1d",
     "PartialConv2d",
@@ -102,21 +114,30 @@ __all__ = [
     "info",
     "involution2d",
     "lightweight_conv1d",
+    "linear_attention",
     "long_conv",
     "long_conv2d",
     "max_pool1d",
     "max_pool2d",
     "max_pool3d",
+    "merge_attention",
     "num_threads",
+    "order",
+    "pack_tokens",
     "partial_conv1d",
     "partial_conv2d",
     "partial_conv3d",
     "patterns",
+    "pool_tokens",
+    "put_tokens",
+    "select_blocks",
     "set_num_threads",
     "sliding_reduce",
     "small_kernel_aggregation2d",
     "space_to_depth",
     "spatial_gate",
     "spatial_softmax_gate",
+    "take_tokens",
     "testing",
+    "unpack_tokens",
 ]

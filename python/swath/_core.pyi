@@ -671,3 +671,58 @@ def partial_conv_grad(
     threads: object,
     /,
 ) -> tuple[Array | None, ...]: ...
+def combine_tokens(
+    op: str,
+    arg: str,
+    x: Array,
+    offsets: Array | None,
+    sources: Array,
+    weights: Array | None,
+    g: Array | None,
+    options: dict[str, Any],
+    threads: int | None,
+    /,
+) -> Array: ...
+
+max_merge_parts: int
+
+def merge_attention(parts: object, threads: object, /) -> tuple[Array, Array]: ...
+def merge_attention_backward(
+    do: Array, dlse: Array | None, parts: object, threads: object, /
+) -> list[tuple[Array, Array]]: ...
+def linear_attention(
+    q: Array,
+    k: Array,
+    v: Array,
+    has_softmax: bool,
+    causal: object,
+    scale: object,
+    layout: object,
+    out: Array | None,
+    threads: object,
+    /,
+) -> Array: ...
+def linear_attention_backward(
+    do: Array,
+    q: Array,
+    k: Array,
+    v: Array,
+    has_softmax: bool,
+    causal: object,
+    scale: object,
+    layout: object,
+    needs: object,
+    threads: object,
+    /,
+) -> tuple[Array | None, ...]: ...
+def select_blocks(
+    q: Array,
+    k: Array,
+    parent_indices: Array | None,
+    parent_counts: Array | None,
+    forced: Array | None,
+    forced_rows: Array | None,
+    options: dict[str, Any],
+    threads: object,
+    /,
+) -> tuple[Array, Array, Array | None]: ...

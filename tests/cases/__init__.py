@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from cases import (
+    attention_tools,
     conv_backward,
     conv_transpose,
     conv_weight_grad,
@@ -31,6 +32,10 @@ CASES: dict[str, list[Case]] = {
     "spatial_gate": gates.SPATIAL_CASES,
     "channel_stats": gates.STATS_CASES,
     "channel_gate": gates.CHANNEL_CASES,
+    "tokens": [*attention_tools.TOKEN_CASES],
+    "merge_attention": [*attention_tools.MERGE_CASES],
+    "linear_attention": [*attention_tools.LINEAR_CASES],
+    "select_blocks": [*attention_tools.SELECT_CASES],
     "dynamic_conv": dynamic.CASES,
     "plane_fft": [*long_conv2d.FFT_CASES],
     "long_conv2d": [*long_conv2d.DIRECT_CASES],
@@ -49,6 +54,8 @@ WORKLOADS: dict[str, list[Workload]] = {
     "pooling": pooling.WORKLOADS,
     "pooling_backward": pooling_backward.WORKLOADS,
     "space_to_depth": space_to_depth.WORKLOADS,
+    "tokens": attention_tools.TOKEN_WORKLOADS,
+    "linear_attention": attention_tools.LINEAR_WORKLOADS,
     "gate_mul": gates.GATE_WORKLOADS,
     "spatial_gate": gates.SPATIAL_WORKLOADS,
     "channel_gate": gates.CHANNEL_WORKLOADS,

@@ -26,6 +26,7 @@ from swath.grad.gates import (
     spatial_gate,
     spatial_softmax_gate,
 )
+from swath.grad.linear_attention import LinearAttentionGrads, linear_attention
 from swath.grad.long_conv import LongConvGrads, long_conv
 from swath.grad.long_conv2d import LongConv2dGrads, band_split, long_conv2d
 from swath.grad.masked_conv import (
@@ -37,6 +38,7 @@ from swath.grad.masked_conv import (
     partial_conv2d,
     partial_conv3d,
 )
+from swath.grad.merge_attention import merge_attention
 from swath.grad.pooling import (
     avg_pool1d,
     avg_pool2d,
@@ -47,15 +49,25 @@ from swath.grad.pooling import (
     sliding_reduce,
 )
 from swath.grad.space_to_depth import depth_to_space, space_to_depth
+from swath.grad.tokens import (
+    PoolTokensGrads,
+    pack_tokens,
+    pool_tokens,
+    put_tokens,
+    take_tokens,
+    unpack_tokens,
+)
 
 __all__ = [
     "ConvGrads",
     "ConvTransposeGrads",
     "DynamicConvGrads",
     "InputGradient",
+    "LinearAttentionGrads",
     "LongConv2dGrads",
     "LongConvGrads",
     "PartialConvGrads",
+    "PoolTokensGrads",
     "avg_pool1d",
     "avg_pool2d",
     "avg_pool3d",
@@ -77,17 +89,24 @@ __all__ = [
     "gated_conv3d",
     "involution2d",
     "lightweight_conv1d",
+    "linear_attention",
     "long_conv",
     "long_conv2d",
     "max_pool1d",
     "max_pool2d",
     "max_pool3d",
+    "merge_attention",
+    "pack_tokens",
     "partial_conv1d",
     "partial_conv2d",
     "partial_conv3d",
+    "pool_tokens",
+    "put_tokens",
     "sliding_reduce",
     "small_kernel_aggregation2d",
     "space_to_depth",
     "spatial_gate",
     "spatial_softmax_gate",
+    "take_tokens",
+    "unpack_tokens",
 ]
