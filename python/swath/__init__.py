@@ -1,6 +1,6 @@
 """Fast sliding-window operators on CPUs, for NumPy and every array library that speaks DLPack."""
 
-from swath import grad, info, testing
+from swath import grad, info, kernels, testing
 from swath._core import (
     DeviceError,
     DeviceFailure,
@@ -28,6 +28,7 @@ from swath.ops.conv_plan import (
     PartialConv3d,
 )
 from swath.ops.conv_transpose import conv_transpose1d, conv_transpose2d, conv_transpose3d
+from swath.ops.deform_conv import deform_conv2d
 from swath.ops.gate_mul import gate_mul
 from swath.ops.gated_conv import gated_conv1d, gated_conv2d, gated_conv3d
 from swath.ops.partial_conv import partial_conv1d, partial_conv2d, partial_conv3d
@@ -40,6 +41,7 @@ from swath.ops.pooling import (
     max_pool3d,
     sliding_reduce,
 )
+from swath.ops.sample_conv import mix_kernels, sample_conv1d, sample_conv2d
 from swath.ops.sliding_conv import conv1d, conv2d, conv3d
 from swath.ops.space_to_depth import depth_to_space, space_to_depth
 from swath.ops.spatial_gate import branch_select, spatial_gate, spatial_softmax_gate
@@ -76,6 +78,7 @@ __all__ = [
     "conv_transpose1d",
     "conv_transpose2d",
     "conv_transpose3d",
+    "deform_conv2d",
     "depth_to_space",
     "gate_mul",
     "gated_conv1d",
@@ -83,13 +86,17 @@ __all__ = [
     "gated_conv3d",
     "grad",
     "info",
+    "kernels",
     "max_pool1d",
     "max_pool2d",
     "max_pool3d",
+    "mix_kernels",
     "num_threads",
     "partial_conv1d",
     "partial_conv2d",
     "partial_conv3d",
+    "sample_conv1d",
+    "sample_conv2d",
     "set_num_threads",
     "sliding_reduce",
     "space_to_depth",

@@ -141,6 +141,8 @@ class PartialConvPlan(metaclass=_Pybind11Type):
     def _arrays(self) -> dict[str, Buffer | None]: ...
 
 def as_numpy(array: Array) -> Any: ...
+def host_values(array: Array, op: str, arg: str, /) -> tuple[Any, str]: ...
+def host_result(values: Any, like: Array, op: str, /) -> Any: ...
 def conv(
     ndim: int,
     x: Array,
@@ -300,6 +302,90 @@ def space_to_depth(
 def depth_to_space(
     x: Array, block: object, order: object, layout: object, out: Array | None, threads: object, /
 ) -> Array: ...
+def sample_conv(
+    ndim: int,
+    x: Array,
+    weight: Array,
+    bias: Array | None,
+    stride: object,
+    padding: object,
+    dilation: object,
+    groups: object,
+    padding_mode: object,
+    layout: object,
+    channels: object,
+    passthrough: object,
+    activation: object,
+    scale: Array | None,
+    shift: Array | None,
+    residual: Array | None,
+    residual_order: object,
+    out: Array | None,
+    threads: object,
+    /,
+) -> Array: ...
+def sample_conv_backward(
+    ndim: int,
+    dy: Array,
+    x: Array,
+    weight: Array,
+    bias: Array | None,
+    stride: object,
+    padding: object,
+    dilation: object,
+    groups: object,
+    padding_mode: object,
+    layout: object,
+    channels: object,
+    passthrough: object,
+    activation: object,
+    scale: Array | None,
+    shift: Array | None,
+    residual: Array | None,
+    residual_order: object,
+    needs: object,
+    threads: object,
+    /,
+) -> Any: ...
+def mix_kernels(
+    coeff: Array, experts: Array, out: Array | None, threads: object, /
+) -> Array: ...
+def mix_kernels_backward(
+    dw: Array, coeff: Array, experts: Array, needs: object, threads: object, /
+) -> Any: ...
+def deform_conv(
+    x: Array,
+    weight: Array,
+    offset: Array,
+    mask: Array | None,
+    bias: Array | None,
+    stride: object,
+    padding: object,
+    dilation: object,
+    groups: object,
+    deform_groups: object,
+    layout: object,
+    out: Array | None,
+    threads: object,
+    /,
+) -> Array: ...
+def deform_conv_backward(
+    dy: Array,
+    x: Array,
+    weight: Array,
+    offset: Array,
+    mask: Array | None,
+    bias: Array | None,
+    stride: object,
+    padding: object,
+    dilation: object,
+    groups: object,
+    deform_groups: object,
+    layout: object,
+    needs: object,
+    threads: object,
+    /,
+) -> Any: ...
 def gate_mul(
     a: Array,
     b: Array,

@@ -11,6 +11,7 @@ from swath.grad.conv import (
     conv_transpose2d,
     conv_transpose3d,
 )
+from swath.grad.deform_conv import DeformConvGrads, deform_conv2d
 from swath.grad.gates import (
     branch_select,
     channel_gate,
@@ -18,6 +19,7 @@ from swath.grad.gates import (
     spatial_gate,
     spatial_softmax_gate,
 )
+from swath.grad.kernels import FromPointsGrads, from_points
 from swath.grad.masked_conv import (
     PartialConvGrads,
     gated_conv1d,
@@ -36,12 +38,21 @@ from swath.grad.pooling import (
     max_pool3d,
     sliding_reduce,
 )
+from swath.grad.sample_conv import (
+    MixKernelsGrads,
+    mix_kernels,
+    sample_conv1d,
+    sample_conv2d,
+)
 from swath.grad.space_to_depth import depth_to_space, space_to_depth
 
 __all__ = [
     "ConvGrads",
     "ConvTransposeGrads",
+    "DeformConvGrads",
+    "FromPointsGrads",
     "InputGradient",
+    "MixKernelsGrads",
     "PartialConvGrads",
     "avg_pool1d",
     "avg_pool2d",
@@ -54,7 +65,9 @@ __all__ = [
     "conv_transpose1d",
     "conv_transpose2d",
     "conv_transpose3d",
+    "deform_conv2d",
     "depth_to_space",
+    "from_points",
     "gate_mul",
     "gated_conv1d",
     "gated_conv2d",
@@ -65,6 +78,9 @@ __all__ = [
     "partial_conv1d",
     "partial_conv2d",
     "partial_conv3d",
+    "mix_kernels",
+    "sample_conv1d",
+    "sample_conv2d",
     "sliding_reduce",
     "space_to_depth",
     "spatial_gate",
