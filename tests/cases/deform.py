@@ -276,7 +276,6 @@ _SAMPLES = [
     sample_case("long", (2, 1, 1500), (1, 1, 31), padding=15),
     sample_case("channels", (2, 8, 7, 7), (3, 3, 3, 3), padding=1, channels=(2, 5)),
     sample_case("one_sample", (1, 4, 7, 7), (5, 4, 3, 3)),
-    sample_case("empty_batch", (0, 4, 7, 7), (5, 4, 3, 3)),
     sample_case("no_outputs", (2, 4, 7, 7), (0, 4, 3, 3)),
 ]  # fmt: skip
 

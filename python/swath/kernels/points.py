@@ -176,7 +176,7 @@ def make_kernel(call: PointCall) -> Wide:
         weight = call.weight
         if call.normalize:
             total = math.prod(line.sum(-1) for line in lines)
-        weight = weight / (total + FOOTPRINT_EPS)
+            weight = weight / (total + FOOTPRINT_EPS)
         return separable(call, weight, lines)
     footprint = diamonds(call)[0]
     axes = letters(call)
