@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from bad_call import F32, BadCall, ones, wrong
+from bad_calls_deform import DEFORM
 from bad_calls_gates import GATES
 
 
@@ -378,4 +379,4 @@ MASKED = [
     _gated("residual_of_both", "ShapeError", "residual", residual=ones(2, 8, 7, 7)),
 ]  # fmt: skip
 
-BAD_CALLS: list[BadCall] = GATES + SHAPES + DTYPES + PARAMS + OTHERS + MASKED
+BAD_CALLS: list[BadCall] = GATES + DEFORM + SHAPES + DTYPES + PARAMS + OTHERS + MASKED

@@ -7,6 +7,8 @@ namespace {
 
 // An order of magnitude, for deciding about threads.
 constexpr double kPackedBytesPerSecond = 2e9;
+/// Samples from which on a sample is one task.
+constexpr int64_t kFusedSamples = 8;
 
 /// What the steps of all samples share.
 struct Samples {
@@ -77,6 +79,23 @@ void pack_samples(const void* problem, const Buffers& all, const void*, void*, i
   }
 }
 
+size_t fused_scratch_bytes(const void* problem) noexcept {
+  const Step& step = *as_step(problem).step;
+  return aligned(step.packed_bytes) + step.scratch_bytes;
+}
+/// Packs a sample's weights and runs all of its tasks while they are in the cache.
+void run_fused(const void* problem, const Buffers& all, const void*, void* scratch, int64_t begin,
+               int64_t end) noexcept {
+  const SampleStep& s = as_step(problem);
+  const KernelFns& fns = *s.step->kernel->fns;
+  char* rest = static_cast<char*>(scratch) + aligned(s.step->packed_bytes);
+  for (int64_t i = begin; i < end; ++i) {
+    const Buffers one = s.samples->view(all, i);
+    fns.pack(s.step->problem.get(), one, scratch);
+    fns.run(s.step->problem.get(), one, scratch, rest, 0, s.step->n_tasks);
+  }
+}
+
 const char* reject(const void*) noexcept { return nullptr; }
 size_t no_bytes(const void*) noexcept { return 0; }
 void no_pack(const void*, const Buffers&, void*) noexcept {}
@@ -84,6 +103,9 @@ void no_pack(const void*, const Buffers&, void*) noexcept {}
 const KernelFns kRunFns{reject, no_bytes, no_pack, scratch_bytes, n_tasks, run};
 const KernelRecord kRun{"per_sample",      "per_sample",    DType::f32,
                         Cluster::baseline, DeviceType::cpu, &kRunFns};
+const KernelFns kFusedFns{reject, no_bytes, no_pack, fused_scratch_bytes, n_samples, run_fused};
+const KernelRecord kFused{"per_sample",      "per_sample",    DType::f32,
+                          Cluster::baseline, DeviceType::cpu, &kFusedFns};
 const KernelFns kPackFns{reject, no_bytes, no_pack, no_bytes, n_samples, pack_samples};
 const KernelRecord kPack{"pack_samples",    "pack_samples",  DType::f32,
                          Cluster::baseline, DeviceType::cpu, &kPackFns};
@@ -100,10 +122,16 @@ void add_per_sample(PlanImpl& plan, const Plan& one, int64_t n_samples,
   shared->temp_bytes = static_cast<int64_t>(aligned(each.temp_bytes));
   shared->packed_bytes = static_cast<int64_t>(aligned(each.packed_bytes));
   shared->temp = reserve_temp(plan, n_samples * shared->temp_bytes);
-  shared->packed = reserve_temp(plan, n_samples * shared->packed_bytes);
+  // Enough samples to share among threads. Steps that follow may share the packed weights.
+  const bool is_fused = n_samples >= kFusedSamples && each.steps.size() == 1;
+  shared->packed = reserve_temp(plan, is_fused ? 0 : n_samples * shared->packed_bytes);
   const auto n = static_cast<double>(n_samples);
   for (const Step& step : each.steps) {
     const auto problem = std::make_shared<SampleStep>(SampleStep{shared, &step});
+    if (is_fused) {
+      add_step(plan, kFused, problem, n * step.cost_seconds);
+      continue;
+    }
     if (step.packed_bytes > 0) {
       add_step(plan, kPack, problem,
                n * static_cast<double>(step.packed_bytes) / kPackedBytesPerSecond);

@@ -155,11 +155,10 @@ class Worker {
 
   GradCorners<A> corners(const Point<A>& p, int64_t n_channels) const {
     GradCorners<A> c;
-    const A rows[2] = {1 - p.beyond[0], p.beyond[0]}, cols[2] = {1 - p.beyond[1], p.beyond[1]};
     for (int i = 0; i < 4; ++i) {
       const int64_t row = p.row[i / 2], col = p.col[i % 2];
       const bool is_there = row >= 0 && col >= 0;
-      c.weight[i] = rows[i / 2] * cols[i % 2];
+      c.weight[i] = p.row_weight[i / 2] * p.col_weight[i % 2];
       c.x[i] = is_there ? x_ + row * p_.x.row_stride + col * p_.x.col_stride : table_.zeros;
       c.dx[i] = is_there && c.weight[i] != 0 && p_.needs_x
                     ? dx_ + (row * p_.axis[1].in + col) * n_channels
@@ -195,9 +194,9 @@ class Worker {
       A dots[4];
       spread(c, p.mask, g, n_channels, p_.needs_x, dots);
       for (int i = 0; i < 4; ++i) dm += c.weight[i] == 0 ? A{0} : c.weight[i] * dots[i];
-      const A h = p.beyond[0], w = p.beyond[1];
-      dh = p.mask * ((1 - w) * (dots[2] - dots[0]) + w * (dots[3] - dots[1]));
-      dw = p.mask * ((1 - h) * (dots[1] - dots[0]) + h * (dots[3] - dots[2]));
+      const A *h = p.row_weight, *w = p.col_weight;
+      dh = p.mask * (w[0] * (dots[2] - dots[0]) + w[1] * (dots[3] - dots[1]));
+      dw = p.mask * (h[0] * (dots[1] - dots[0]) + h[1] * (dots[3] - dots[2]));
     }
     if (!p_.needs_points) return;
     points_[at] = dh;

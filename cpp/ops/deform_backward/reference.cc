@@ -52,9 +52,8 @@ struct Reference {
         x[i] = pixel_value(p, b, n, c, pixel);
         if (p.needs_x && pixel >= 0 && w != 0) add_to_dx(n, block, c, pixel, g * w * at.mask);
       }
-      const double h = at.beyond_h, w = at.beyond_w;
-      sums[0] += g * at.mask * ((1 - w) * (x[2] - x[0]) + w * (x[3] - x[1]));
-      sums[1] += g * at.mask * ((1 - h) * (x[1] - x[0]) + h * (x[3] - x[2]));
+      sums[0] += g * at.mask * (at.w[0] * (x[2] - x[0]) + at.w[1] * (x[3] - x[1]));
+      sums[1] += g * at.mask * (at.h[0] * (x[1] - x[0]) + at.h[1] * (x[3] - x[2]));
       sums[2] += g * sample_value(p, b, n, c, at);
     }
     if (!p.needs_points) return;

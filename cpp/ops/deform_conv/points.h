@@ -43,12 +43,12 @@ SWATH_ALWAYS_INLINE void for_row_pieces(const DeformProblem& p, const PositionBl
   }
 }
 
-/// One coordinate: the index below it and how far beyond that it is. The integral part of the
-/// sampling grid never meets the fraction: the fraction is as exact as the offset.
+/// One coordinate: the index below it, how far beyond that it is and how far below the next one.
+/// The integral part of the sampling grid never meets the fractions: each is rounded once at most.
 template <class A>
 struct Coordinate {
   int64_t low;
-  A beyond;
+  A beyond, below;
 };
 
 template <class A>
@@ -56,11 +56,12 @@ SWATH_ALWAYS_INLINE Coordinate<A> coordinate(int64_t grid, A offset) {
   // No array is longer; what is beyond is outside either way. A NaN keeps a low of its own.
   constexpr A kFar = static_cast<A>(int64_t{1} << 46);
   if (!(offset > -kFar && offset < kFar)) {
-    return {-(int64_t{1} << 46), offset != offset ? offset : A{0}};
+    const A none = offset != offset ? offset : A{0};
+    return {-(int64_t{1} << 46), none, none};
   }
   int64_t low = static_cast<int64_t>(offset);
   low -= static_cast<A>(low) > offset ? 1 : 0;
-  return {grid + low, offset - static_cast<A>(low)};
+  return {grid + low, offset - static_cast<A>(low), static_cast<A>(low + 1) - offset};
 }
 
 /// Pixel indices of the corners (row, column), -1 outside: (low, low), (low, high), (high, low),
@@ -68,7 +69,7 @@ SWATH_ALWAYS_INLINE Coordinate<A> coordinate(int64_t grid, A offset) {
 template <class A>
 struct Point {
   int64_t row[2], col[2];
-  A beyond[2];
+  A row_weight[2], col_weight[2];
   A mask;
   bool counts;  // -1 < h < H and -1 < w < W, or NaN
 };
@@ -80,14 +81,20 @@ SWATH_ALWAYS_INLINE Point<A> make_point(const DeformProblem& p, const Coordinate
   const auto set = [](const DeformAxis& a, const Coordinate<A>& c, int64_t (&index)[2]) {
     index[0] = c.low >= 0 && c.low < a.in ? c.low : -1;
     index[1] = c.low >= -1 && c.low + 1 < a.in ? c.low + 1 : -1;
-    return c.beyond != c.beyond ||
-           (c.low < a.in && (c.low >= 0 || (c.low == -1 && c.beyond > 0)));
+    return c.low < a.in && (c.low >= 0 || (c.low == -1 && c.beyond > 0));
   };
   const bool in_rows = set(p.axis[0], h, at.row), in_cols = set(p.axis[1], w, at.col);
   at.counts = in_rows && in_cols;
-  at.beyond[0] = h.beyond;
-  at.beyond[1] = w.beyond;
+  at.row_weight[0] = h.below;
+  at.row_weight[1] = h.beyond;
+  at.col_weight[0] = w.below;
+  at.col_weight[1] = w.beyond;
   at.mask = mask;
+  const A sum = h.beyond + w.beyond;
+  if (sum != sum) {  // a NaN in one offset: the other one may be outside
+    for (int i = 0; i < 2; ++i) at.row_weight[i] = at.col_weight[i] = sum;
+    at.counts = true;
+  }
   return at;
 }
 
@@ -141,12 +148,12 @@ template <class A>
 SWATH_ALWAYS_INLINE Corners<A> corners_of(const PixelsView& view, const A* x, const A* zeros,
                                           const Point<A>& p) {
   Corners<A> c;
-  const A rows[2] = {1 - p.beyond[0], p.beyond[0]}, cols[2] = {1 - p.beyond[1], p.beyond[1]};
   for (int i = 0; i < 4; ++i) {
     const int64_t row = p.row[i / 2], col = p.col[i % 2];
-    const bool is_there = row >= 0 && col >= 0 && rows[i / 2] != 0 && cols[i % 2] != 0;
+    const A by_row = p.row_weight[i / 2], by_col = p.col_weight[i % 2];
+    const bool is_there = row >= 0 && col >= 0 && by_row != 0 && by_col != 0;
     c.at[i] = is_there ? x + row * view.row_stride + col * view.col_stride : zeros;
-    c.weight[i] = rows[i / 2] * cols[i % 2];
+    c.weight[i] = by_row * by_col;
   }
   c.mask = p.mask;
   return c;

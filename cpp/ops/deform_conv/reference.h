@@ -11,7 +11,7 @@ namespace swath {
 /// Tap t of output position q of sample n, in deform group `deform`.
 struct ReferencePoint {
   int64_t row = 0, col = 0;      // of the lower corner
-  double beyond_h = 0, beyond_w = 0;
+  double h[2] = {0, 0}, w[2] = {0, 0};  // weights of the lower and the upper row and column
   double mask = 1;
   bool counts = false;
 };
@@ -32,30 +32,34 @@ inline ReferencePoint reference_point(const DeformProblem& p, const Buffers& b, 
   ReferencePoint point;
   if (p.has_mask) point.mask = load_view(p.dtype, b, p.mask, n, channel, row, col);
   if (std::isnan(dh) || std::isnan(dw)) {
-    point.beyond_h = point.beyond_w = std::nan("");
+    point.h[0] = point.h[1] = point.w[0] = point.w[1] = std::nan("");
     point.row = point.col = -2;
     point.counts = true;
     return point;
   }
   const double far = std::ldexp(1.0, 46);
-  if (!(std::abs(dh) < far && std::abs(dw) < far)) return {-2, -2, 0, 0, point.mask, false};
+  if (!(std::abs(dh) < far && std::abs(dw) < far)) {
+    point.row = point.col = -2;
+    return point;
+  }
   point.row = row * ah.stride - ah.pad + t / aw.kernel * ah.dilation +
               static_cast<int64_t>(std::floor(dh));
   point.col = col * aw.stride - aw.pad + t % aw.kernel * aw.dilation +
               static_cast<int64_t>(std::floor(dw));
-  point.beyond_h = dh - std::floor(dh);
-  point.beyond_w = dw - std::floor(dw);
+  point.h[0] = std::floor(dh) + 1 - dh;
+  point.h[1] = dh - std::floor(dh);
+  point.w[0] = std::floor(dw) + 1 - dw;
+  point.w[1] = dw - std::floor(dw);
   const auto is_in = [](const DeformAxis& a, int64_t low, double beyond) {
     return low < a.in && (low >= 0 || (low == -1 && beyond > 0));
   };
-  point.counts = is_in(ah, point.row, point.beyond_h) && is_in(aw, point.col, point.beyond_w);
+  point.counts = is_in(ah, point.row, point.h[1]) && is_in(aw, point.col, point.w[1]);
   return point;
 }
 
 /// Corner i (row i / 2, column i % 2): its weight, and its pixel or -1.
 inline double corner_weight(const ReferencePoint& at, int i) {
-  return (i / 2 == 0 ? 1 - at.beyond_h : at.beyond_h) *
-         (i % 2 == 0 ? 1 - at.beyond_w : at.beyond_w);
+  return at.h[i / 2] * at.w[i % 2];
 }
 inline int64_t corner_pixel(const DeformProblem& p, const ReferencePoint& at, int i) {
   const int64_t row = at.row + i / 2, col = at.col + i % 2;
