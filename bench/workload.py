@@ -70,6 +70,11 @@ class Workload:
         return self.op.endswith("_gate") or self.op == "gate_mul"
 
     @property
+    def is_dynamic(self) -> bool:
+        """Weights or taps that depend on the data."""
+        return self.op in ("deform_conv", "sample_conv")
+
+    @property
     def dtype(self) -> str:
         return self.arrays[self.main][1]
 

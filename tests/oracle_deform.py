@@ -83,8 +83,10 @@ def _setup(x: Array, weight: Array, offset: Array, mask: Array | None, options: 
     positions = offset.shape[2] * offset.shape[3]
     groups = geometry["deform_groups"]
     m = np.ones(()) if mask is None else mask
-    m = np.broadcast_to(m.reshape(n, groups, taps, positions) if mask is not None else m,
-                        (n, groups, taps, positions))
+    m = np.broadcast_to(
+        m.reshape(n, groups, taps, positions) if mask is not None else m,
+        (n, groups, taps, positions),
+    )
     corners = _corners(x, offset, geometry)
     samples, sizes = _columns(corners, m, (n, c, taps, positions))
     return corners, m, samples, sizes, (n, c, taps, positions)
@@ -121,6 +123,7 @@ def deform_grads(
     bias: Array | None = None,
     **options: Any,
 ) -> dict[str, Result]:
+    del bias
     corners, m, samples, sizes, (n, c, taps, positions) = _setup(x, weight, offset, mask, options)
     groups, deform_groups = options.get("groups", 1), options.get("deform_groups", 1)
     o, per = weight.shape[:2]

@@ -28,6 +28,7 @@ def public_objects() -> Iterator[tuple[str, Any]]:
     """Functions and classes that a user can reach by name, each once."""
     seen: set[int] = set()
     modules = {"": swath, "info.": swath.info, "testing.": swath.testing, "grad.": swath.grad}
+    modules["kernels."] = swath.kernels
     for prefix, module in modules.items():
         for name, thing in vars(module).items():
             is_ours = getattr(thing, "__module__", "").startswith("swath")

@@ -20,7 +20,9 @@ def _draw(*shape: int) -> Array:
     return RNG.normal(size=shape)
 
 
-def _loop(w: Array, p: Array, size: tuple[int, ...], basis: str, width: Any, normalize: bool) -> Array:
+def _loop(
+    w: Array, p: Array, size: tuple[int, ...], basis: str, width: Any, normalize: bool
+) -> Array:
     """The sum over points, one grid element after the other."""
     kernel = np.zeros((*w.shape[:-1], *size))
     for at in np.ndindex(w.shape):
@@ -64,7 +66,11 @@ def test_from_points_is_the_loop(basis: Any, size: tuple[int, ...], normalize: A
 
 def test_published_widths_are_the_defaults() -> None:
     w, p = _draw(2, 1, 3), _draw(2, 2, 1, 3)
-    for basis, name, value in (("triangle", "sigma", 1.0), ("gauss", "sigma", 0.5), ("l1", "radius", 0.8)):
+    for basis, name, value in (
+        ("triangle", "sigma", 1.0),
+        ("gauss", "sigma", 0.5),
+        ("l1", "radius", 0.8),
+    ):
         k = make.from_points(w, p, 5, basis=basis, **{name: value})
         np.testing.assert_array_equal(make.from_points(w, p, 5, basis=basis), k)
 
@@ -92,9 +98,7 @@ def test_integer_positions_are_dilated_taps() -> None:
     w = _draw(3, 2, 9)
     taps = np.stack(np.meshgrid([-2, 0, 2], [-2, 0, 2], indexing="ij")).reshape(2, 1, 1, 9)
     p = np.broadcast_to(taps, (2, 3, 2, 9)).astype(float)
-    np.testing.assert_array_equal(
-        make.from_points(w, p, 5), make.dilate(w.reshape(3, 2, 3, 3), 2)
-    )
+    np.testing.assert_array_equal(make.from_points(w, p, 5), make.dilate(w.reshape(3, 2, 3, 3), 2))
     x = np.linspace(-1, 1, 5)
     on_grid = np.stack(np.meshgrid(x, x, indexing="ij")).reshape(2, 1, 1, 25)
     scattered = make.from_points(
@@ -145,7 +149,12 @@ def test_from_points_gradients_are_differences(options: Any, order: Any, form: s
     dw = _draw(2, 1, 5, 4)
     more = {name: arrays[2]} if name else {}
     found = swath.grad.from_points(
-        dw, *arrays[:2], (5, 4), axis_order=order, **rest, **more  # type: ignore[arg-type]
+        dw,
+        *arrays[:2],
+        (5, 4),
+        axis_order=order,
+        **rest,
+        **more,  # type: ignore[arg-type]
     )
     results = [found.dweight, found.dposition, found.dsigma if name == "sigma" else found.dradius]
     for i in range(len(arrays)):
@@ -172,9 +181,7 @@ def test_merged_branches_are_their_sum() -> None:
     branches = [(_draw(4, 1, k, k), _draw(4), d) for k, d in ((9, 1), (5, 2), (3, 3), (1, 1))]
     w, b = make.merge_parallel(branches)
     assert w.shape == (4, 1, 9, 9)
-    total = sum(
-        swath.conv2d(x, v, c, dilation=d, padding="same", groups=4) for v, c, d in branches
-    )
+    total = sum(swath.conv2d(x, v, c, dilation=d, padding="same", groups=4) for v, c, d in branches)
     np.testing.assert_allclose(
         swath.conv2d(x, w, b, padding="same", groups=4), total, rtol=1e-10, atol=1e-12
     )
@@ -261,7 +268,9 @@ def test_spectral_mix_goes_there_and_back(shape: tuple[int, int, int, int]) -> N
     coeff = _draw(3, 4)
     each = make.spectral_mix(spectrum, groups, np.eye(4), shape)
     mixed = make.spectral_mix(np.stack([spectrum.real, spectrum.imag], -1), groups, coeff, shape)
-    np.testing.assert_allclose(mixed, np.einsum("ng,g...->n...", coeff, each), rtol=1e-8, atol=1e-11)
+    np.testing.assert_allclose(
+        mixed, np.einsum("ng,g...->n...", coeff, each), rtol=1e-8, atol=1e-11
+    )
 
 
 def test_groups_by_radius_are_bands() -> None:
@@ -280,7 +289,9 @@ def test_results_have_the_dtype_of_their_input(dtype: str) -> None:
     exact = make.from_points(w.astype(float), p.astype(float), 5)
     k = make.from_points(w, p, 5)
     assert k.dtype == kind
-    np.testing.assert_array_equal(k, exact.astype(np.float32).astype(kind) if dtype != "f64" else exact)
+    np.testing.assert_array_equal(
+        k, exact.astype(np.float32).astype(kind) if dtype != "f64" else exact
+    )
 
 
 def test_results_are_in_the_callers_library() -> None:

@@ -36,9 +36,7 @@ def test_every_sample_has_the_bits_of_its_own_call(groups: int, n: int, dtype: s
     found = swath.grad.sample_conv2d(dy, x, w, bias, residual=residual, **options)
     for i in range(n):
         own = slice(i, i + 1)
-        one = swath.grad.conv2d(
-            dy[own], x[own], w[i], bias[i], residual=residual[own], **options
-        )
+        one = swath.grad.conv2d(dy[own], x[own], w[i], bias[i], residual=residual[own], **options)
         assert_same_bits(found.dx[own], one.dx)
         assert_same_bits(found.dweight[i], one.dweight)
         assert_same_bits(found.dbias[i], one.dbias)
@@ -53,7 +51,9 @@ def test_every_padding_in_both_layouts(mode: Any, last: bool) -> None:
     for i in (0, 1):
         assert_same_bits(plain[i], swath.conv2d(x[i], w[i], **options))
     if last:
-        moved = swath.sample_conv2d(np.ascontiguousarray(np.moveaxis(x, 1, -1)), w, **options, **LAST)
+        moved = swath.sample_conv2d(
+            np.ascontiguousarray(np.moveaxis(x, 1, -1)), w, **options, **LAST
+        )
         np.testing.assert_allclose(np.moveaxis(moved, -1, 1), plain, rtol=1e-4, atol=1e-5)
 
 

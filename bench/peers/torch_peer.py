@@ -14,7 +14,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from peers import torch_gates
+from peers import torch_deform, torch_gates
 from peers.base import Geometry, Peer, Prepared, Unsupported, fastest, geometry
 from workload import Array, Workload
 
@@ -44,6 +44,8 @@ class TorchPlanar(Peer):
         tensors = {name: to_tensor(array) for name, array in values.items()}
         if workload.is_gate:
             return torch_gates.prepare(workload, tensors, is_last=self.is_last)
+        if workload.is_dynamic:
+            return torch_deform.prepare(workload, tensors, is_last=self.is_last)
         if workload.is_channels_last:
             moved = {k: t.movedim(-1, 1) for k, t in tensors.items() if k in ("dy", "x", "mask")}
             tensors |= moved

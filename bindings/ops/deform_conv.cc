@@ -35,8 +35,8 @@ py::object deform_conv(py::handle x, py::handle weight, py::handle offset, py::h
       read_deform(op, stride, padding, dilation, groups, deform_groups, layout);
   const int n_threads = read_threads(threads, {op, "threads"});
   call.out(out);
-  const Plan plan = plan_deform_conv(x_desc, weight_desc, offset_desc, mask_desc, bias_desc, p,
-                                     call.options());
+  const Plan plan =
+      plan_deform_conv(x_desc, weight_desc, offset_desc, mask_desc, bias_desc, p, call.options());
   return call.run(plan, n_threads);
 }
 

@@ -105,8 +105,8 @@ void bind_sample_conv(py::module_& m) {
         py::arg("passthrough"), py::arg("activation"), py::arg("scale"), py::arg("shift"),
         py::arg("residual"), py::arg("residual_order"), py::arg("out"), py::arg("threads"),
         py::pos_only());
-  m.def("sample_conv_backward", &sample_conv_backward, py::arg("ndim"), py::arg("dy"),
-        py::arg("x"), py::arg("weight"), py::arg("bias"), py::arg("stride"), py::arg("padding"),
+  m.def("sample_conv_backward", &sample_conv_backward, py::arg("ndim"), py::arg("dy"), py::arg("x"),
+        py::arg("weight"), py::arg("bias"), py::arg("stride"), py::arg("padding"),
         py::arg("dilation"), py::arg("groups"), py::arg("padding_mode"), py::arg("layout"),
         py::arg("channels"), py::arg("passthrough"), py::arg("activation"), py::arg("scale"),
         py::arg("shift"), py::arg("residual"), py::arg("residual_order"), py::arg("needs"),

@@ -311,9 +311,7 @@ _MIX_GRADS = [
     g
     for c in _MIXES
     if 0 not in c.x
-    for g in _grads(
-        c, (*c.x[:-1], *c.shapes["experts"][1:]), "sample_conv", ("dcoeff", "dexperts")
-    )
+    for g in _grads(c, (*c.x[:-1], *c.shapes["experts"][1:]), "sample_conv", ("dcoeff", "dexperts"))
 ]
 _MIX_GRADS = [
     replace(g, shapes={"dw" if k == "dy" else k: s for k, s in g.shapes.items()})

@@ -118,8 +118,7 @@ class Worker {
         weights += n_lanes * p_.out_per_group;
       }
       for_points<S>(p_, b_, block, channels.deform, t0, t1, table_.lines,
-                    CornerTable<A>::kLinePitch,
-                    [&](int64_t t, int64_t i, const Point<A>& point) {
+                    CornerTable<A>::kLinePitch, [&](int64_t t, int64_t i, const Point<A>& point) {
                       give(point, channels.n, samples_ + i * pitch_ + t * channels.n,
                            (t0 + t) * 3 * p_.n_positions() + block.first + i);
                     });
@@ -245,10 +244,10 @@ void run(const void* problem, const Buffers& b, const void* packed, void* memory
 
 }  // namespace
 
-#define SWATH_INPUT_GRAD(name, S)                                                          \
-  extern const KernelFns deform_backward_input_grad_##name;                                \
-  const KernelFns deform_backward_input_grad_##name{                                       \
-      reject, packed_bytes<S>, pack<S>, scratch_bytes<S>, n_tasks, run<S>};
+#define SWATH_INPUT_GRAD(name, S)                                                               \
+  extern const KernelFns deform_backward_input_grad_##name;                                     \
+  const KernelFns deform_backward_input_grad_##name{reject,           packed_bytes<S>, pack<S>, \
+                                                    scratch_bytes<S>, n_tasks,         run<S>};
 SWATH_INPUT_GRAD(f32, float)
 SWATH_INPUT_GRAD(f64, double)
 SWATH_INPUT_GRAD(f16, f16)

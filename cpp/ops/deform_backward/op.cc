@@ -29,8 +29,8 @@ struct Outputs {
   std::vector<std::unique_ptr<TensorDesc>> descs{};  // operands point at them
 
   Operand add(const TensorDesc& like) {
-    descs.push_back(std::make_unique<TensorDesc>(
-        contiguous_desc(like.dtype, like.shape.data(), like.rank)));
+    descs.push_back(
+        std::make_unique<TensorDesc>(contiguous_desc(like.dtype, like.shape.data(), like.rank)));
     plan.outputs.push_back(*descs.back());
     return {descs.back().get(), output_ref(static_cast<int>(plan.outputs.size()) - 1)};
   }
@@ -44,8 +44,8 @@ ArrayRef reserve_accumulators(PlanImpl& plan, DType dtype, int64_t n) {
 ArrayRef add_dy_pixels(PlanImpl& plan, const DeformCall& call, const Operand& dy) {
   PixelsProblem pixels = pixels_of(call.map, dy);
   const DeformProblem& p = call.problem;
-  pixels.pixels = reserve_accumulators(
-      plan, p.dtype, (p.n_batch * p.n_positions() + kSparePositions) * p.n_out());
+  pixels.pixels = reserve_accumulators(plan, p.dtype,
+                                       (p.n_batch * p.n_positions() + kSparePositions) * p.n_out());
   add_pixels_step(plan, pixels, call.site.op);
   return pixels.pixels;
 }
@@ -68,8 +68,8 @@ struct PointSums {
           if (p.blocks[i].deform != deform) continue;
           const int64_t at = ((n * p.n_blocks + i) * n_taps + t) * 3 * p.n_positions() + q;
           for (int k = 0; k < 3; ++k) {
-            sums[k] += load_scalar(accumulator_of(p.dtype), b.read(p.points),
-                                   at + k * p.n_positions());
+            sums[k] +=
+                load_scalar(accumulator_of(p.dtype), b.read(p.points), at + k * p.n_positions());
           }
         }
         if (has_offset) {
@@ -85,8 +85,8 @@ struct PointSums {
              double value) const {
     const int64_t width = step->axis[1].out;
     store_scalar(step->dtype, b.write(v.ref),
-                 v.offset + n * v.sample_stride + c * v.channel_stride +
-                     q / width * v.row_stride + q % width * v.col_stride,
+                 v.offset + n * v.sample_stride + c * v.channel_stride + q / width * v.row_stride +
+                     q % width * v.col_stride,
                  value);
   }
 };
@@ -146,11 +146,10 @@ void add_weight_grads(PlanImpl& plan, const DeformCall& call, const DeformProble
   auto step = make_deform_step(base, channels_per_task(base));
   step->role = DeformRole::weight_grad;
   const int64_t by_work = base.n_positions() / kPositionsPerPartial;
-  step->n_partials = std::clamp<int64_t>(std::min(by_work, kMostPartials / step->n_blocks), 1,
-                                         kMostPartials);
+  step->n_partials =
+      std::clamp<int64_t>(std::min(by_work, kMostPartials / step->n_blocks), 1, kMostPartials);
   const int64_t n = dweight.desc->n_elements();
-  const PartialSums sums{
-      .dtype = base.dtype, .n_partials = step->n_partials, .n = n, .pitch = n};
+  const PartialSums sums{.dtype = base.dtype, .n_partials = step->n_partials, .n = n, .pitch = n};
   const ArrayRef partials = step->partials = reserve_partials(plan, sums);
   add_deform_step(plan, std::move(step), "deform_backward", call.site.op);
   add_partial_sums(plan, sums, partials, dweight.ref, 0);

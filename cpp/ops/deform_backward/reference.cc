@@ -88,10 +88,10 @@ struct Reference {
             const ReferencePoint at = reference_point(p, b, n, block.deform, t, q);
             sum.add(dy(n, q, o) * (sample_value(p, b, n, c, at) * at.mask));
           }
-          store_scalar(acc, b.write(p.partials),
-                       partial * n_weights +
-                           (o * p.in_per_group + c - group * p.in_per_group) * n_taps + t,
-                       sum.value());
+          store_scalar(
+              acc, b.write(p.partials),
+              partial * n_weights + (o * p.in_per_group + c - group * p.in_per_group) * n_taps + t,
+              sum.value());
         }
       }
     }

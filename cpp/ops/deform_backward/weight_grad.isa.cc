@@ -54,9 +54,8 @@ class Worker {
   int64_t n_rows() const { return p_.is_depthwise() ? 1 : p_.out_per_group; }
   int64_t n_sums(const DeformBlock& channels) const {
     int64_t n = 0;
-    for_tap_runs(p_, [&](int64_t t0, int64_t t1) {
-      n += sum_lanes_of<A>(channels, t1 - t0) * n_rows();
-    });
+    for_tap_runs(
+        p_, [&](int64_t t0, int64_t t1) { n += sum_lanes_of<A>(channels, t1 - t0) * n_rows(); });
     return n;
   }
 
@@ -176,10 +175,10 @@ void run(const void* problem, const Buffers& b, const void*, void* memory, int64
 
 }  // namespace
 
-#define SWATH_WEIGHT_GRAD(name, S)                                               \
-  extern const KernelFns deform_backward_weight_grad_##name;                     \
-  const KernelFns deform_backward_weight_grad_##name{                            \
-      reject, no_bytes, no_pack, scratch_bytes<S>, n_tasks, run<S>};
+#define SWATH_WEIGHT_GRAD(name, S)                                                        \
+  extern const KernelFns deform_backward_weight_grad_##name;                              \
+  const KernelFns deform_backward_weight_grad_##name{reject,           no_bytes, no_pack, \
+                                                     scratch_bytes<S>, n_tasks,  run<S>};
 SWATH_WEIGHT_GRAD(f32, float)
 SWATH_WEIGHT_GRAD(f64, double)
 SWATH_WEIGHT_GRAD(f16, f16)

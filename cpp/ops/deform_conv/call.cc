@@ -16,24 +16,26 @@ void check_map(const DeformCall& call, const TensorDesc& a, const char* arg, int
   check_same_kind(call.site, x, a, arg);
   std::array<int64_t, kMaxRank> needed = call.y_shape;
   needed[call.map.c] = n_channels;
-  if (a.rank == x.rank &&
-      std::equal(needed.begin(), needed.begin() + x.rank, a.shape.begin())) {
+  if (a.rank == x.rank && std::equal(needed.begin(), needed.begin() + x.rank, a.shape.begin())) {
     return;
   }
-  call.site.fail(ErrorCode::shape, arg,
-                 format("{} has shape {}, needed is {}: {} channels for deform_groups={} and {} x "
-                        "{} taps, and y's positions",
-                        arg, shape_text(a), shape_text(needed.data(), x.rank), n_channels,
-                        call.problem.n_deform, call.problem.axis[0].kernel,
-                        call.problem.axis[1].kernel));
+  call.site.fail(
+      ErrorCode::shape, arg,
+      format("{} has shape {}, needed is {}: {} channels for deform_groups={} and {} x "
+             "{} taps, and y's positions",
+             arg, shape_text(a), shape_text(needed.data(), x.rank), n_channels,
+             call.problem.n_deform, call.problem.axis[0].kernel, call.problem.axis[1].kernel));
 }
 
 }  // namespace
 
 DeformCall describe_deform(const DeformArrays& arrays, const DeformConvParams& params) {
-  const ConvArrays conv_arrays{
-      .x = arrays.x, .weight = arrays.weight, .bias = arrays.bias, .scale = {}, .shift = {},
-      .residual = {}};
+  const ConvArrays conv_arrays{.x = arrays.x,
+                               .weight = arrays.weight,
+                               .bias = arrays.bias,
+                               .scale = {},
+                               .shift = {},
+                               .residual = {}};
   SlidingConvParams conv;
   conv.stride = params.stride;
   conv.dilation = params.dilation;
@@ -52,9 +54,9 @@ DeformCall describe_deform(const DeformArrays& arrays, const DeformConvParams& p
   p.out_per_group = plain.n_out / params.groups;
   p.n_deform = params.deform_groups;
   if (p.n_deform < 1 || plain.n_in % p.n_deform != 0) {
-    call.site.fail(ErrorCode::param, "deform_groups",
-                   format("deform_groups is {}, x has {} channels to divide", p.n_deform,
-                          plain.n_in));
+    call.site.fail(
+        ErrorCode::param, "deform_groups",
+        format("deform_groups is {}, x has {} channels to divide", p.n_deform, plain.n_in));
   }
   const auto pad = padding_before(plain, conv.dilation);
   for (int i = 0; i < 2; ++i) {
@@ -109,8 +111,8 @@ PixelsView add_x_pixels(PlanImpl& plan, const DeformCall& call) {
     return {v.ref, v.offset, v.sample_stride, v.row_stride, v.col_stride};
   }
   PixelsProblem pixels = pixels_of(call.map, call.arrays.x);
-  pixels.pixels = reserve_temp(plan, pixels.n_batch * pixels.sample_pitch *
-                                         item_bytes(accumulator_of(x.dtype)));
+  pixels.pixels = reserve_temp(
+      plan, pixels.n_batch * pixels.sample_pitch * item_bytes(accumulator_of(x.dtype)));
   add_pixels_step(plan, pixels, call.site.op);
   return {pixels.pixels, 0, pixels.sample_pitch, pixels.n_cols * pixels.n_channels,
           pixels.n_channels};

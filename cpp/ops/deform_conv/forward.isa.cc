@@ -43,9 +43,8 @@ void pack_weights(const DeformProblem& p, const Buffers& b, A* to) {
         for (int64_t t = t0; t < t1; ++t) {
           for (int64_t c = c0; c < c0 + block.n; ++c) {
             for (int64_t l = v0 * kLanes<A>; l < (v0 + n_vectors) * kLanes<A>; ++l) {
-              *to++ = l < p.out_per_group
-                          ? weight_at(p, w, block.group * p.out_per_group + l, c, t)
-                          : A{0};
+              *to++ = l < p.out_per_group ? weight_at(p, w, block.group * p.out_per_group + l, c, t)
+                                          : A{0};
             }
           }
         }
@@ -211,8 +210,8 @@ using f64 = double;
 
 }  // namespace
 
-#define SWATH_KERNEL(variant, dtype, min_cluster)                                    \
-  extern const KernelFns deform_conv_##variant##_##dtype;                            \
+#define SWATH_KERNEL(variant, dtype, min_cluster)                                         \
+  extern const KernelFns deform_conv_##variant##_##dtype;                                 \
   const KernelFns deform_conv_##variant##_##dtype{reject_##variant, packed_bytes<dtype>,  \
                                                   pack<dtype>,      scratch_bytes<dtype>, \
                                                   n_tasks,          run<dtype>};

@@ -19,9 +19,9 @@ Plan plan_deform_conv(const TensorDesc& x, const TensorDesc& weight, const Tenso
   plan->wants_reasons = options.explain;
   plan->op = params.op;
   plan->outputs = {y};
-  plan->bytes = item_bytes(x.dtype) *
-                (x.n_elements() + y.n_elements() + weight.n_elements() + offset.n_elements() +
-                 (mask != nullptr ? mask->n_elements() : 0));
+  plan->bytes =
+      item_bytes(x.dtype) * (x.n_elements() + y.n_elements() + weight.n_elements() +
+                             offset.n_elements() + (mask != nullptr ? mask->n_elements() : 0));
   if (y.n_elements() == 0) return Plan(std::move(plan));
   DeformProblem p = call.problem;
   p.y = view_image(call.map, {&y, output_ref(0)});

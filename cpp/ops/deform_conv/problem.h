@@ -52,9 +52,7 @@ struct DeformProblem {
   bool needs_x = false, needs_points = false;
   int64_t n_partials = 1;
 
-  __attribute__((always_inline)) int64_t n_taps() const {
-    return axis[0].kernel * axis[1].kernel;
-  }
+  __attribute__((always_inline)) int64_t n_taps() const { return axis[0].kernel * axis[1].kernel; }
   __attribute__((always_inline)) int64_t n_positions() const { return axis[0].out * axis[1].out; }
   __attribute__((always_inline)) int64_t n_pixels() const { return axis[0].in * axis[1].in; }
   __attribute__((always_inline)) int64_t n_in() const { return n_groups * in_per_group; }

@@ -10,7 +10,7 @@ namespace swath {
 
 /// Tap t of output position q of sample n, in deform group `deform`.
 struct ReferencePoint {
-  int64_t row = 0, col = 0;      // of the lower corner
+  int64_t row = 0, col = 0;             // of the lower corner
   double h[2] = {0, 0}, w[2] = {0, 0};  // weights of the lower and the upper row and column
   double mask = 1;
   bool counts = false;
@@ -42,10 +42,10 @@ inline ReferencePoint reference_point(const DeformProblem& p, const Buffers& b, 
     point.row = point.col = -2;
     return point;
   }
-  point.row = row * ah.stride - ah.pad + t / aw.kernel * ah.dilation +
-              static_cast<int64_t>(std::floor(dh));
-  point.col = col * aw.stride - aw.pad + t % aw.kernel * aw.dilation +
-              static_cast<int64_t>(std::floor(dw));
+  point.row =
+      row * ah.stride - ah.pad + t / aw.kernel * ah.dilation + static_cast<int64_t>(std::floor(dh));
+  point.col =
+      col * aw.stride - aw.pad + t % aw.kernel * aw.dilation + static_cast<int64_t>(std::floor(dw));
   point.h[0] = std::floor(dh) + 1 - dh;
   point.h[1] = dh - std::floor(dh);
   point.w[0] = std::floor(dw) + 1 - dw;
@@ -58,9 +58,7 @@ inline ReferencePoint reference_point(const DeformProblem& p, const Buffers& b, 
 }
 
 /// Corner i (row i / 2, column i % 2): its weight, and its pixel or -1.
-inline double corner_weight(const ReferencePoint& at, int i) {
-  return at.h[i / 2] * at.w[i % 2];
-}
+inline double corner_weight(const ReferencePoint& at, int i) { return at.h[i / 2] * at.w[i % 2]; }
 inline int64_t corner_pixel(const DeformProblem& p, const ReferencePoint& at, int i) {
   const int64_t row = at.row + i / 2, col = at.col + i % 2;
   const bool is_there = row >= 0 && row < p.axis[0].in && col >= 0 && col < p.axis[1].in;

@@ -123,8 +123,8 @@ struct CornerTable {
     if (deform == for_deform && first_tap == t0) return;
     deform = for_deform;
     first_tap = t0;
-    const A* x = static_cast<const A*>(b.read(p.x.ref)) + p.x.offset +
-                 block.sample * p.x.sample_stride;
+    const A* x =
+        static_cast<const A*>(b.read(p.x.ref)) + p.x.offset + block.sample * p.x.sample_stride;
     for_points<S>(p, b, block, for_deform, t0, t1, lines, kLinePitch,
                   [&](int64_t t, int64_t i, const Point<A>& point) {
                     corners[t * kBlock + i] = corners_of(p.x, x, zeros, point);

@@ -31,7 +31,8 @@ PixelsProblem pixels_of(const AxisMap& map, const Operand& image) {
 void add_pixels_step(PlanImpl& plan, const PixelsProblem& problem, const std::string& op) {
   constexpr double kValuesPerSecond = 1e9;
   static const Operator& table = find_operator("image_pixels");
-  const double values = static_cast<double>(problem.n_tasks()) * problem.n_cols * problem.n_channels;
+  const double values =
+      static_cast<double>(problem.n_tasks()) * problem.n_cols * problem.n_channels;
   add_step(plan, table, problem.dtype, std::make_shared<PixelsProblem>(problem),
            values / kValuesPerSecond, op);
 }

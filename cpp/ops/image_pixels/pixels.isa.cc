@@ -61,9 +61,11 @@ struct Row {
       A* at = pixel(col, c);
       S* from = element(col, c);
       if (p.to_image) {
-        for_lanes<A>(n, [&](int64_t j, int m) { store_part(from + j, load_part<A>(at + j, m), m); });
+        for_lanes<A>(n,
+                     [&](int64_t j, int m) { store_part(from + j, load_part<A>(at + j, m), m); });
       } else {
-        for_lanes<A>(n, [&](int64_t j, int m) { store_part(at + j, load_part<A>(from + j, m), m); });
+        for_lanes<A>(n,
+                     [&](int64_t j, int m) { store_part(at + j, load_part<A>(from + j, m), m); });
       }
     }
   }
@@ -114,12 +116,12 @@ void run(const void* problem, const Buffers& b, const void*, void* memory, int64
   const void* image = p.to_image ? b.write(p.image.ref) : b.read(p.image.ref);
   for (int64_t task = begin; task < end; ++task) {
     const int64_t n = task / p.n_rows, row = task % p.n_rows;
-    const Row<S> r{p,
-                   static_cast<S*>(const_cast<void*>(image)) + p.image.offset +
-                       n * p.image.sample_stride + row * p.image.row_stride,
-                   static_cast<A*>(b.write(p.pixels)) + n * p.sample_pitch +
-                       row * p.n_cols * p.pixel_pitch,
-                   static_cast<A*>(memory)};
+    const Row<S> r{
+        p,
+        static_cast<S*>(const_cast<void*>(image)) + p.image.offset + n * p.image.sample_stride +
+            row * p.image.row_stride,
+        static_cast<A*>(b.write(p.pixels)) + n * p.sample_pitch + row * p.n_cols * p.pixel_pitch,
+        static_cast<A*>(memory)};
     r.run();
   }
 }

@@ -51,10 +51,11 @@ struct Outputs {
     arrays.outputs.push_back({ref, d.strides[0] * item_bytes(x.dtype)});
   }
   void add_channels(const TensorDesc& like, int64_t n_channels, bool is_shared) {
-    ChannelGrad g{.values = reserve_temp(plan, n_batch * n_channels * accumulator_bytes(like.dtype)),
-                  .to = {},
-                  .n_channels = n_channels,
-                  .is_shared = is_shared};
+    ChannelGrad g{
+        .values = reserve_temp(plan, n_batch * n_channels * accumulator_bytes(like.dtype)),
+        .to = {},
+        .n_channels = n_channels,
+        .is_shared = is_shared};
     g.to = add(is_shared ? contiguous_desc(like.dtype, {n_channels})
                          : contiguous_desc(like.dtype, {n_batch, n_channels}));
     arrays.outputs.push_back({g.values, n_channels * accumulator_bytes(like.dtype)});
@@ -78,8 +79,7 @@ Plan plan_sample_conv_backward(const TensorDesc& dy, const TensorDesc& x, const 
                                const TensorDesc* shift, const TensorDesc* residual,
                                const SlidingConvParams& params, const ConvNeeds& needs,
                                const PlanOptions& options) {
-  const SampleCall call =
-      describe_sample_conv(x, weight, bias, scale, shift, residual, params);
+  const SampleCall call = describe_sample_conv(x, weight, bias, scale, shift, residual, params);
   if (!call.is_batched) {
     return plan_sliding_conv_backward(dy, x, weight, bias, scale, shift, residual, params, needs,
                                       options);
@@ -107,9 +107,9 @@ Plan plan_sample_conv_backward(const TensorDesc& dy, const TensorDesc& x, const 
   const OneSample one_dy = one_image(dy);
   ConvNeeds one_needs = needs;
   one_needs.wide_sums = true;
-  const Plan one = plan_sliding_conv_backward(
-      one_dy.desc, call.x.desc, call.weight.desc, call.bias.get(), call.scale.get(),
-      call.shift.get(), call.residual.get(), params, one_needs, options);
+  const Plan one = plan_sliding_conv_backward(one_dy.desc, call.x.desc, call.weight.desc,
+                                              call.bias.get(), call.scale.get(), call.shift.get(),
+                                              call.residual.get(), params, one_needs, options);
   const OneSample* inputs[] = {&one_dy,     &call.x,     &call.weight,  &call.bias,
                                &call.scale, &call.shift, &call.residual};
   for (int slot = kGradDy; slot <= kGradResidual; ++slot) {

@@ -49,7 +49,8 @@ MixCall describe_mix(const std::string& op, const TensorDesc& coeff, const Tenso
   return call;
 }
 
-/// One of two arrays (rows, ...) that have the same elements in a row. skip: it has no axis of rows.
+/// One of two arrays (rows, ...) that have the same elements in a row. skip: it has no axis of
+/// rows.
 struct Rows {
   TensorDesc desc;
   ArrayRef ref;
@@ -172,8 +173,8 @@ Plan plan_mix_kernels_backward(const TensorDesc& dw, const TensorDesc& coeff,
   const MixCall call = describe_mix(op, coeff, experts);
   TensorDesc mixed = call.mixed;
   check_same_kind(call.site, coeff, dw, "dw", "coeff");
-  if (dw.rank != mixed.rank || !std::equal(dw.shape.begin(), dw.shape.begin() + dw.rank,
-                                           mixed.shape.begin())) {
+  if (dw.rank != mixed.rank ||
+      !std::equal(dw.shape.begin(), dw.shape.begin() + dw.rank, mixed.shape.begin())) {
     call.site.fail(ErrorCode::shape, "dw",
                    format("dw has shape {}, needed is {}", shape_text(dw),
                           shape_text(mixed.shape.data(), mixed.rank)));
@@ -198,8 +199,8 @@ Plan plan_mix_kernels_backward(const TensorDesc& dw, const TensorDesc& coeff,
     if (dw.n_elements() == 0) {
       add_zeros(*plan, dexperts);
     } else {
-      add_row_product(*plan, from, {*dexperts.desc, dexperts.ref},
-                      {call.coeff, input_ref(1), true}, op);
+      add_row_product(*plan, from, {*dexperts.desc, dexperts.ref}, {call.coeff, input_ref(1), true},
+                      op);
     }
   }
   if (needs.coeff && dcoeff.desc->n_elements() > 0) {

@@ -18,10 +18,10 @@ TensorDesc without_first_axis(const TensorDesc& a) {
 OneSample one_weight(const CallSite& site, const TensorDesc& weight, int ndim, bool is_batched,
                      int64_t n_batch) {
   if (weight.rank != ndim + (is_batched ? 3 : 2)) {
-    site.fail(ErrorCode::shape, "weight",
-              format("weight has {} axes {}, needed are {}: ({}C_out, C_in/groups, *kernel)",
-                     weight.rank, shape_text(weight), ndim + (is_batched ? 3 : 2),
-                     is_batched ? "N, " : ""));
+    site.fail(
+        ErrorCode::shape, "weight",
+        format("weight has {} axes {}, needed are {}: ({}C_out, C_in/groups, *kernel)", weight.rank,
+               shape_text(weight), ndim + (is_batched ? 3 : 2), is_batched ? "N, " : ""));
   }
   if (!is_batched) return {weight, 0, true, true};
   if (weight.shape[0] != n_batch) {
@@ -96,8 +96,7 @@ SampleCall describe_sample_conv(const TensorDesc& x, const TensorDesc& weight,
 Plan plan_sample_conv(const TensorDesc& x, const TensorDesc& weight, const TensorDesc* bias,
                       const TensorDesc* scale, const TensorDesc* shift, const TensorDesc* residual,
                       const SlidingConvParams& params, const PlanOptions& options) {
-  const SampleCall call =
-      describe_sample_conv(x, weight, bias, scale, shift, residual, params);
+  const SampleCall call = describe_sample_conv(x, weight, bias, scale, shift, residual, params);
   if (call.is_uniform()) {
     return plan_sliding_conv(x, call.weight.desc, call.bias.get(), call.scale.get(),
                              call.shift.get(), residual, params, options);

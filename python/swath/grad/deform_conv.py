@@ -79,7 +79,7 @@ def deform_conv2d(
     """
     return DeformConvGrads(
         *_core.deform_conv_backward(
-            dy, x, weight, offset, mask, bias, stride, padding, dilation, groups, deform_groups, layout,
-            needs, threads,
+            dy, x, weight, offset, mask, bias, stride, padding, dilation, groups, deform_groups,
+            layout, needs, threads,
         )
     )  # fmt: skip

@@ -18,6 +18,7 @@ from swath.kernels.points import (
     letters,
     line_basis,
     share,
+    with_axes,
 )
 
 RESULTS = ("dweight", "dposition", "dsigma", "dradius")
@@ -63,8 +64,8 @@ def _product_grads(call: PointCall, dw: Any) -> tuple[Any, Any, Any]:
 def _diamond_grads(call: PointCall, dw: Any) -> tuple[Any, Any, Any]:
     footprint, offset, distance = diamonds(call)
     spatial = tuple(range(-call.ndim, 0))
-    g = (dw * share(call, footprint))[(..., None, *[slice(None)] * call.ndim)]
-    radius = call.width[0][(..., *[None] * call.ndim)]
+    g = np.expand_dims(dw * share(call, footprint), -call.ndim - 1)
+    radius = with_axes(call.width[0], call.ndim)
     is_inside = footprint > 0
     total = footprint.sum(spatial, keepdims=True) + FOOTPRINT_EPS if call.normalize else 1.0
 

@@ -166,5 +166,3 @@ def shiftwise(weight: Array, size: int, perms: Any) -> tuple[Any, Any]:
     horizontal = strips[0].transpose(0, 2, 1, 3).reshape(-1, 1, s, s * n_tiles)
     vertical = strips[1].reshape(-1, 1, s * n_tiles, s)
     return given.result(horizontal), given.result(vertical)
-
-

@@ -115,12 +115,12 @@ class PointCall:
         if like.ndim == len(shape) + 1 and like.shape[1:] == shape:
             return wide[::-1] if self.is_reversed else wide
         if like.shape == shape and not (like.ndim == 2 and self.is_grouped):
-            return wide.sum(0)
+            return np.asarray(wide.sum(0))
         by_group = wide.sum(tuple(range(2, wide.ndim - 1)))
         if like.shape[0] == 1:
             by_group = by_group.sum(1, keepdims=True)
         if like.ndim == 2:
-            return by_group.sum(0)
+            return np.asarray(by_group.sum(0))
         return np.moveaxis(by_group[::-1] if self.is_reversed else by_group, 0, -1)
 
 
@@ -145,6 +145,11 @@ def line_basis(call: PointCall, axis: int) -> tuple[Wide, Wide, Wide]:
     return value, value * t / width, value * t * t / width
 
 
+def with_axes(array: Wide, n: int) -> Wide:
+    """With n more axes of one element."""
+    return array.reshape(*array.shape, *[1] * n)
+
+
 def diamonds(call: PointCall) -> tuple[Wide, Wide, Wide]:
     """The L1 footprints (..., points, *size), offsets to the grid (axes, ...) and distances."""
     offsets = []
@@ -152,10 +157,10 @@ def diamonds(call: PointCall) -> tuple[Wide, Wide, Wide]:
         shape = [1] * call.ndim
         shape[axis] = n
         grid = np.linspace(-1, 1, n).reshape(shape)
-        offsets.append(grid - call.position[axis][(..., *[None] * call.ndim)])
+        offsets.append(grid - with_axes(call.position[axis], call.ndim))
     offset = np.stack(np.broadcast_arrays(*offsets))
     distance = np.abs(offset).sum(0)
-    radius = call.width[0][(..., *[None] * call.ndim)]
+    radius = with_axes(call.width[0], call.ndim)
     return np.maximum(1 - distance / radius, 0), offset, distance
 
 
@@ -192,7 +197,7 @@ def share(call: PointCall, footprint: Wide) -> Wide | float:
     if not call.average:
         return 1.0
     reached = np.count_nonzero(footprint, axis=-call.ndim - 1)
-    return 1 / (reached + COUNT_EPS)
+    return np.asarray(1 / (reached + COUNT_EPS))
 
 
 def from_points(

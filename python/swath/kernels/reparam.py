@@ -28,7 +28,7 @@ def _resize_axis(w: Wide, axis: int, n: int, align_corners: bool) -> Wide:
     shape = [1] * w.ndim
     shape[axis] = n
     t = (at - low).reshape(shape)
-    return w.take(low, axis) * (1 - t) + w.take(high, axis) * t
+    return np.asarray(w.take(low, axis) * (1 - t) + w.take(high, axis) * t)
 
 
 def resize(weight: Array, size: Ints, *, align_corners: bool) -> Any:
@@ -66,7 +66,8 @@ def resize(weight: Array, size: Ints, *, align_corners: bool) -> Any:
 def _dilate(w: Wide, d: Sequence[int]) -> Wide:
     shape = [(n - 1) * step + 1 for n, step in zip(w.shape[2:], d, strict=True)]
     wide = np.zeros((*w.shape[:2], *shape))
-    wide[(..., *(slice(None, None, step) for step in d))] = w
+    every = (slice(None), slice(None), *(slice(None, None, step) for step in d))
+    wide[every] = w
     return wide
 
 
@@ -140,8 +141,10 @@ def merge_parallel(branches: Sequence[tuple[Array, Array | None, Ints]]) -> tupl
         gaps = [most - n for most, n in zip(size, w.shape[2:], strict=True)]
         if any(gap % 2 for gap in gaps):
             given.bad_shape("branches", w, f"a size that has the same centre as {size}")
-        inner = [slice(g // 2, g // 2 + n) for g, n in zip(gaps, w.shape[2:], strict=True)]
-        merged[(..., *inner)] += w
+        first = [gap // 2 for gap in gaps]
+        inner = [slice(at, at + n) for at, n in zip(first, w.shape[2:], strict=True)]
+        centre = (slice(None), slice(None), *inner)
+        merged[centre] += w
     present = [b for b in biases if b is not None]
     return given.result(merged), given.result(np.sum(present, 0)) if present else None
 
@@ -159,7 +162,8 @@ def fold_batch_norm(
 
     ::
 
-        weight' = weight * gamma / sqrt(var + eps),  bias' = beta + (bias - mean) * gamma / sqrt(...)
+        factor = gamma / sqrt(var + eps)
+        weight' = weight * factor,  bias' = beta + (bias - mean) * factor
 
     Parameters
     ----------
@@ -199,7 +203,9 @@ def _pads(given: Given, padding: Padding, kernel: tuple[int, ...]) -> list[tuple
     if isinstance(padding, str):
         if padding not in ("same", "valid"):
             given.bad_value("padding", padding, "integers, pairs, 'same' or 'valid'")
-        return [((k - 1) // 2, k - 1 - (k - 1) // 2) if padding == "same" else (0, 0) for k in kernel]
+        return [
+            ((k - 1) // 2, k - 1 - (k - 1) // 2) if padding == "same" else (0, 0) for k in kernel
+        ]
     if not isinstance(padding, Sequence | np.ndarray):
         return [(p, p) for p in given.ints(padding, len(kernel), "padding", 0)]
     if len(padding) != len(kernel):

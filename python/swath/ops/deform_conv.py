@@ -66,9 +66,9 @@ def deform_conv2d(
 
     Notes
     -----
-    A sample counts if -1 < h < H and -1 < w < W; of its four pixels those outside are 0, and a pixel
-    whose weight is exactly 0 is not read. An infinite offset is outside. A NaN offset makes its
-    sample NaN.
+    A sample counts if -1 < h < H and -1 < w < W; of its four pixels those outside are 0, and a
+    pixel whose weight is exactly 0 is not read. An infinite offset is outside. A NaN offset makes
+    its sample NaN.
 
     The fraction of an offset is taken before the grid is added, so that it keeps the offset's own
     precision. Samples of at most 512 terms are made for a few positions at once and multiplied by
@@ -85,7 +85,7 @@ def deform_conv2d(
     >>> x = np.arange(16, dtype=np.float32).reshape(1, 1, 4, 4)
     >>> offset = np.full((1, 2, 4, 4), 0.5, np.float32)
     >>> swath.deform_conv2d(x, np.ones((1, 1, 1, 1), np.float32), offset)[0, 0, 0]
-    array([2.5 , 3.5 , 4.5 , 2.5 ], dtype=float32)
+    array([2.5, 3.5, 4.5, 2.5], dtype=float32)
     """
     return _core.deform_conv(
         x, weight, offset, mask, bias, stride, padding, dilation, groups, deform_groups, layout,

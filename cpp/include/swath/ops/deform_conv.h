@@ -18,9 +18,9 @@ struct DeformConvParams {
 /// Input slots of plan_deform_conv.
 enum DeformConvInput { kDeformX, kDeformWeight, kDeformOffset, kDeformMask, kDeformBias };
 
-/// y(o, p) = bias(o) + sum over c, t of weight(o, c, t) mask(g, t, p) x(c, p s - pad + d t + offset),
-/// bilinear, 0 outside. x (N, C, H, W), offset (N, 2 G K, H', W'), mask (N, G K, H', W') or null,
-/// channels last alike; N may be missing.
+/// y(o, p) = bias(o) + sum over c, t of weight(o, c, t) mask(g, t, p) x(c, p s - pad + d t +
+/// offset), bilinear, 0 outside. x (N, C, H, W), offset (N, 2 G K, H', W'), mask (N, G K, H', W')
+/// or null, channels last alike; N may be missing.
 SWATH_API Plan plan_deform_conv(const TensorDesc& x, const TensorDesc& weight,
                                 const TensorDesc& offset, const TensorDesc* mask,
                                 const TensorDesc* bias, const DeformConvParams& params,

@@ -5,8 +5,8 @@
 
 namespace swath {
 
-/// plan_sliding_conv with weights for each sample: weight (N, O, C/groups, *kernel); bias, scale and
-/// shift (O,) or (N, O). Slots as there. An x without N takes arrays without N.
+/// plan_sliding_conv with weights for each sample: weight (N, O, C/groups, *kernel); bias, scale
+/// and shift (O,) or (N, O). Slots as there. An x without N takes arrays without N.
 SWATH_API Plan plan_sample_conv(const TensorDesc& x, const TensorDesc& weight,
                                 const TensorDesc* bias, const TensorDesc* scale,
                                 const TensorDesc* shift, const TensorDesc* residual,
