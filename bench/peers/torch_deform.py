@@ -38,7 +38,9 @@ def _operation(workload: Workload, given: dict[str, Tensor]) -> Callable[[], Ten
     if workload.function == "sample_conv2d":
         n = len(x)
         wide, many = x.reshape(1, -1, *x.shape[2:]), weight.flatten(0, 1)
-        return lambda: F.conv2d(wide, many, padding=padding, groups=n * groups).unflatten(1, (n, -1))[0]
+        return lambda: F.conv2d(wide, many, padding=padding, groups=n * groups).unflatten(
+            1, (n, -1)
+        )[0]
     if workload.function != "deform_conv2d" or groups not in (1, x.shape[1]):
         raise Unsupported("function")
     return lambda: gathered(x, weight, given["offset"], given["mask"], padding, groups)

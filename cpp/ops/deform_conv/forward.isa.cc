@@ -39,15 +39,25 @@ void pack_weights(const DeformProblem& p, const Buffers& b, A* to) {
     const DeformBlock& block = p.blocks[i];
     const int64_t c0 = block.first - block.group * p.in_per_group;
     for_tap_runs(p, [&](int64_t t0, int64_t t1) {
+      int64_t taps[kTapRun];  // where they are
+      for (int64_t t = t0; t < t1; ++t) {
+        const int64_t row = t / p.axis[1].kernel, col = t % p.axis[1].kernel;
+        taps[t - t0] = row * p.weight.row_stride + col * p.weight.col_stride;
+      }
       for_vector_runs(group_width<A>(p) / kLanes<A>, [&](int64_t v0, int64_t n_vectors) {
-        for (int64_t t = t0; t < t1; ++t) {
-          for (int64_t c = c0; c < c0 + block.n; ++c) {
-            for (int64_t l = v0 * kLanes<A>; l < (v0 + n_vectors) * kLanes<A>; ++l) {
-              *to++ = l < p.out_per_group ? weight_at(p, w, block.group * p.out_per_group + l, c, t)
-                                          : A{0};
+        // One output channel after the other, whose weights lie side by side.
+        const int64_t width = n_vectors * kLanes<A>, first = v0 * kLanes<A>;
+        for (int64_t l = 0; l < width; ++l) {
+          const S* at = w + (block.group * p.out_per_group + first + l) * p.weight.out_stride +
+                        c0 * p.weight.in_stride;
+          for (int64_t c = 0; c < block.n; ++c, at += p.weight.in_stride) {
+            for (int64_t t = 0; t < t1 - t0; ++t) {
+              to[(t * block.n + c) * width + l] =
+                  first + l < p.out_per_group ? to_acc(at[taps[t]]) : A{0};
             }
           }
         }
+        to += (t1 - t0) * block.n * width;
       });
     });
   }
