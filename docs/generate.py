@@ -153,6 +153,7 @@ def api_pages() -> dict[Path, str]:
         for operator in swath.info.operators()
         if (groups := operator_functions(operator))
     }
+    chapters["kernels"] = tools(swath.kernels)
     chapters |= gradients()
     chapters["tools"] = functions | tools(swath.info) | tools(swath.order) | tools(swath.testing)
     pages = {

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from bad_call import F32, BadCall, ones, wrong
+from bad_calls_deform import DEFORM
 from bad_calls_dynamic import DYNAMIC
 from bad_calls_gates import GATES
 from bad_calls_long import LONG
@@ -382,6 +383,7 @@ MASKED = [
 ]  # fmt: skip
 
 BAD_CALLS: list[BadCall] = [
+    *DEFORM,
     *DYNAMIC,
     *GATES,
     *LONG,

@@ -30,6 +30,7 @@ def public_objects() -> Iterator[tuple[str, Any]]:
     modules = {
         "": swath,
         "info.": swath.info,
+        "kernels.": swath.kernels,
         "order.": swath.order,
         "testing.": swath.testing,
         "grad.": swath.grad,

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from peers import torch_dynamic, torch_gates, torch_tools, transforms
+from peers import torch_deform, torch_dynamic, torch_gates, torch_tools, transforms
 from peers.base import Geometry, Peer, Prepared, Unsupported, fastest, geometry
 from workload import GATES, TOOLS, Array, Workload
 
@@ -38,6 +38,7 @@ class TorchPlanar(Peer):
         **dict.fromkeys(GATES, torch_gates.prepare),
         **dict.fromkeys(TOOLS, torch_tools.prepare),
         "dynamic_conv": torch_dynamic.prepare,
+        **dict.fromkeys(("deform_conv", "sample_conv"), torch_deform.prepare),
         **dict.fromkeys(("long_conv2d", "band_split"), transforms.prepare_torch),
     }
     is_last = False

@@ -1,6 +1,6 @@
 """Fast sliding-window operators on CPUs, for NumPy and every array library that speaks DLPack."""
 
-from swath import grad, info, order, patterns, testing
+from swath import grad, info, kernels, order, patterns, testing
 from swath._core import (
     DeviceError,
     DeviceFailure,
@@ -29,6 +29,7 @@ from swath.ops.conv_plan import (
     PartialConv3d,
 )
 from swath.ops.conv_transpose import conv_transpose1d, conv_transpose2d, conv_transpose3d
+from swath.ops.deform_conv import deform_conv2d
 from swath.ops.dynamic_conv import (
     dynamic_conv1d,
     dynamic_conv2d,
@@ -54,6 +55,7 @@ from swath.ops.pooling import (
     max_pool3d,
     sliding_reduce,
 )
+from swath.ops.sample_conv import mix_kernels, sample_conv1d, sample_conv2d
 from swath.ops.select_blocks import select_blocks
 from swath.ops.sliding_conv import conv1d, conv2d, conv3d
 from swath.ops.space_to_depth import depth_to_space, space_to_depth
@@ -103,6 +105,7 @@ __all__ = [
     "conv_transpose1d",
     "conv_transpose2d",
     "conv_transpose3d",
+    "deform_conv2d",
     "depth_to_space",
     "dynamic_conv1d",
     "dynamic_conv2d",
@@ -113,6 +116,7 @@ __all__ = [
     "grad",
     "info",
     "involution2d",
+    "kernels",
     "lightweight_conv1d",
     "linear_attention",
     "long_conv",
@@ -121,6 +125,7 @@ __all__ = [
     "max_pool2d",
     "max_pool3d",
     "merge_attention",
+    "mix_kernels",
     "num_threads",
     "order",
     "pack_tokens",
@@ -130,6 +135,8 @@ __all__ = [
     "patterns",
     "pool_tokens",
     "put_tokens",
+    "sample_conv1d",
+    "sample_conv2d",
     "select_blocks",
     "set_num_threads",
     "sliding_reduce",

@@ -615,6 +615,90 @@ def band_split(x: Array, cutoffs: object, metric: object, threads: object, /) ->
 def band_split_backward(
     dys: object, x: Array, cutoffs: object, metric: object, needs: object, threads: object, /
 ) -> tuple[Array | None]: ...
+def host_values(array: Array, op: str, arg: str, /) -> tuple[Any, str]: ...
+def host_result(values: Any, like: Array, op: str, /) -> Any: ...
+def sample_conv(
+    ndim: int,
+    x: Array,
+    weight: Array,
+    bias: Array | None,
+    stride: object,
+    padding: object,
+    dilation: object,
+    groups: object,
+    padding_mode: object,
+    layout: object,
+    channels: object,
+    passthrough: object,
+    activation: object,
+    scale: Array | None,
+    shift: Array | None,
+    residual: Array | None,
+    residual_order: object,
+    out: Array | None,
+    threads: object,
+    /,
+) -> Array: ...
+def sample_conv_backward(
+    ndim: int,
+    dy: Array,
+    x: Array,
+    weight: Array,
+    bias: Array | None,
+    stride: object,
+    padding: object,
+    dilation: object,
+    groups: object,
+    padding_mode: object,
+    layout: object,
+    channels: object,
+    passthrough: object,
+    activation: object,
+    scale: Array | None,
+    shift: Array | None,
+    residual: Array | None,
+    residual_order: object,
+    needs: object,
+    threads: object,
+    /,
+) -> Any: ...
+def mix_kernels(coeff: Array, experts: Array, out: Array | None, threads: object, /) -> Array: ...
+def mix_kernels_backward(
+    dw: Array, coeff: Array, experts: Array, needs: object, threads: object, /
+) -> Any: ...
+def deform_conv(
+    x: Array,
+    weight: Array,
+    offset: Array,
+    mask: Array | None,
+    bias: Array | None,
+    stride: object,
+    padding: object,
+    dilation: object,
+    groups: object,
+    deform_groups: object,
+    layout: object,
+    out: Array | None,
+    threads: object,
+    /,
+) -> Array: ...
+def deform_conv_backward(
+    dy: Array,
+    x: Array,
+    weight: Array,
+    offset: Array,
+    mask: Array | None,
+    bias: Array | None,
+    stride: object,
+    padding: object,
+    dilation: object,
+    groups: object,
+    deform_groups: object,
+    layout: object,
+    needs: object,
+    threads: object,
+    /,
+) -> Any: ...
 def explain(
     fn: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]
 ) -> dict[str, Any]: ...
