@@ -2,7 +2,6 @@
 // fill one of these and hand it a plan; all rules that hold for every operator are here.
 #pragma once
 
-#include <array>
 #include <span>
 #include <vector>
 
@@ -22,7 +21,8 @@ enum class OutMayBeX : bool { no, yes };
 class Call {
  public:
   /// `op` is the public function's name, a string literal.
-  explicit Call(const char* op, Accept accept = Accept::floats) : op_(op), accept_(accept) {}
+  explicit Call(const char* op, Accept accept = Accept::floats, int n_arrays = kUsualArrays)
+      : op_(op), accept_(accept), arrays_(n_arrays), names_(n_arrays), pointers_(n_arrays) {}
 
   /// Slot 0 must be read first: results follow its library.
   const TensorDesc& input(int slot, py::handle object, const char* arg) {
@@ -60,9 +60,9 @@ class Call {
   const char* op_;
   Accept accept_;
   bool is_in_place_ = false;
-  std::array<ArrayArg, kMaxArrays> arrays_;
-  std::array<const char*, kMaxArrays> names_{};
-  std::array<const void*, kMaxArrays> pointers_{};
+  std::vector<ArrayArg> arrays_;
+  std::vector<const char*> names_;
+  std::vector<const void*> pointers_;
   ArrayArg out_;
 };
 

@@ -15,6 +15,7 @@ from swath._core import (
     __version__,
 )
 from swath._threads import num_threads, set_num_threads
+from swath.ops.attention import attention
 from swath.ops.band_split import band_split
 from swath.ops.channel_gate import channel_gate
 from swath.ops.conv_plan import (
@@ -93,6 +94,7 @@ __all__ = [
     "ShapeError",
     "UnsupportedError",
     "__version__",
+    "attention",
     "avg_pool1d",
     "avg_pool2d",
     "avg_pool3d",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from cases import (
+    attention,
     attention_tools,
     conv_backward,
     conv_transpose,
@@ -46,11 +47,13 @@ CASES: dict[str, list[Case]] = {
     "image_pixels": deform.PIXEL_CASES,
     "deform_conv": deform.DEFORM_CASES,
     "deform_backward": deform.DEFORM_GRADS,
+    "attention": [*attention.CASES],
     "conv_weight_grad": [*conv_weight_grad.CASES],
     "conv_backward": [*conv_backward.CASES],
 }
 WORKLOADS: dict[str, list[Workload]] = {
     "sliding_conv": sliding_conv.WORKLOADS,
+    "attention": attention.WORKLOADS,
     "gated_conv": gated_conv.WORKLOADS,
     "partial_conv": partial_conv.WORKLOADS,
     "conv_transpose": conv_transpose.WORKLOADS,
