@@ -6,8 +6,9 @@ from collections.abc import Mapping
 
 import numpy as np
 import scipy
-from scipy import ndimage, signal
+from scipy import fft, ndimage, signal
 
+from peers import fft_rows
 from peers.base import (
     Geometry,
     Peer,
@@ -32,6 +33,8 @@ class SciPy(Peer):
         reject(workload, "bias", "scale", "shift", "residual", "activation", "channels")
         if workload.dtype not in ("f32", "f64"):
             raise Unsupported(workload.dtype)
+        if workload.op == "long_conv":
+            return long_rows(workload, values)
         if workload.op not in ("sliding_conv", "pooling"):
             raise Unsupported("no such operator")
         g = geometry(workload)
@@ -42,6 +45,20 @@ class SciPy(Peer):
         if workload.n_spatial == 1 and g.groups == values["x"].shape[1] > 1:
             return depthwise_rows(workload, g, values)
         return correlate(g, single_plane(workload, values), values["weight"][0, 0])
+
+
+def long_rows(workload: Workload, values: Mapping[str, Array]) -> Prepared:
+    def rfft(a: Array, n: int) -> Array:
+        return np.asarray(fft.rfft(a, n, workers=1))
+
+    def irfft(a: Array, n: int) -> Array:
+        return np.asarray(fft.irfft(a, n, workers=1))
+
+    calls = [fft_rows.prepare(workload, values, rfft, irfft)]
+    u, k = values["u"], values["k"]
+    if "pre_gate" not in values and k.shape[-1] < u.shape[-1]:
+        calls.append(lambda: signal.oaconvolve(u, k[None], axes=-1)[..., : u.shape[-1]])
+    return Prepared(fastest(calls), lambda y: y)
 
 
 def correlate(g: Geometry, plane: Array, kernel: Array) -> Prepared:

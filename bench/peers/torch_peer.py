@@ -14,7 +14,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from peers import torch_gates
+from peers import fft_rows, torch_gates
 from peers.base import Geometry, Peer, Prepared, Unsupported, fastest, geometry
 from workload import Array, Workload
 
@@ -31,6 +31,18 @@ def to_tensor(values: Array) -> Tensor:
     return torch.from_numpy(values)
 
 
+def long_rows(workload: Workload, tensors: dict[str, Tensor], *, is_last: bool) -> Prepared:
+    if is_last:
+        raise Unsupported("layout")
+    call = fft_rows.prepare(workload, tensors, torch.fft.rfft, torch.fft.irfft)
+
+    def inference() -> Tensor:
+        with torch.inference_mode():
+            return call()  # type: ignore[return-value]
+
+    return Prepared(inference, lambda y: np.asarray(y.numpy()))
+
+
 class TorchPlanar(Peer):
     name = "torch"
     version = torch.__version__
@@ -44,6 +56,8 @@ class TorchPlanar(Peer):
         tensors = {name: to_tensor(array) for name, array in values.items()}
         if workload.is_gate:
             return torch_gates.prepare(workload, tensors, is_last=self.is_last)
+        if workload.op == "long_conv":
+            return long_rows(workload, tensors, is_last=self.is_last)
         if workload.is_channels_last:
             moved = {k: t.movedim(-1, 1) for k, t in tensors.items() if k in ("dy", "x", "mask")}
             tensors |= moved

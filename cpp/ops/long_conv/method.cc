@@ -111,7 +111,7 @@ Choice transform(const LongProblem& p, LongMethod method) {
 }  // namespace
 
 void choose_method(LongProblem& p, LongMethod method) {
-  if (method == LongMethod::direct) return apply_direct(p);
+  if (method == LongMethod::direct || p.kind == LongKind::stage) return apply_direct(p);
   const Choice found = transform(p, method);
   const bool is_auto = method == LongMethod::automatic;
   if (is_auto && direct_seconds(p.n_out, p.taps.n) <= found.seconds) return apply_direct(p);

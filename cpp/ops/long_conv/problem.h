@@ -67,6 +67,7 @@ enum class LongKind : uint8_t {
   last_pass,
   tap_parts,  // sums over rows of spectra of dc conj(v), in parts
   taps,       // the sum of the parts -> gradient of the taps
+  stage,      // y = v, of accumulators
   row_sums,   // sums over batch and positions: dskip of dc v, dbias of dc
 };
 
@@ -82,6 +83,8 @@ struct LongProblem {
   int64_t first_output = 0, n_out = 0;
   RowArray y{}, post{}, y2{}, post2{};
   RowArray skip{}, bias{};  // per channel
+  RowArray add{};           // accumulators that c starts from, shaped as y; may be y itself
+  int64_t skip_shift = 0;   // output t belongs to v[t + skip_shift]
 
   // Segments: each covers `segment` outputs, the first at position `place` of the ring.
   int64_t n_segments = 1, segment = 0, place = 0;

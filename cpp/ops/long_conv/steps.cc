@@ -54,19 +54,9 @@ int64_t tap_parts(const LongProblem& p) {
 
 }  // namespace
 
-LongProblem LongSteps::base() const {
-  LongProblem p;
-  p.dtype = call_.arrays.u->dtype;
-  p.is_interleaved = call_.params.is_interleaved;
-  p.n_batch = call_.n_batch;
-  p.n_channels = call_.n_channels;
-  p.n_heads = call_.n_heads;
-  return p;
-}
-
-void LongSteps::add(const LongProblem& problem, double cost_seconds) {
+void add_long_step(PlanImpl& plan, const std::string& op, const LongProblem& problem,
+                   double cost_seconds) {
   static const Operator& table = find_operator("long_conv");
-  const std::string& op = call_.site.op;
   auto owned = std::make_shared<OwnedProblem>();
   static_cast<LongProblem&>(*owned) = problem;
   const KernelRecord& kernel = select_kernel(table, problem.dtype, owned.get(), op);
@@ -77,8 +67,55 @@ void LongSteps::add(const LongProblem& problem, double cost_seconds) {
     owned->tables = owned->kept.get();
   }
   const LongProblem* seen = owned.get();
-  add_step(plan_, table, problem.dtype, std::shared_ptr<const void>(std::move(owned), seen),
+  add_step(plan, table, problem.dtype, std::shared_ptr<const void>(std::move(owned), seen),
            cost_seconds, op);
+}
+
+void add_long_spectrum(PlanImpl& plan, const std::string& op, LongProblem& p) {
+  if (p.is_direct) return;
+  if (p.spectrum.space != ArrayRef::Space::output) {
+    const int64_t item = item_bytes(accumulator_of(p.dtype));
+    p.spectrum = reserve_temp(plan, p.n_heads * 2 * p.ring * item);
+  }
+  LongProblem s = p;
+  s.kind = LongKind::spectrum;
+  add_long_step(plan, op, s, static_cast<double>(p.n_heads) * segment_seconds(p) / 2);
+}
+
+void add_long_rows(PlanImpl& plan, const std::string& op, LongProblem p) {
+  const bool is_given = p.spectrum.space == ArrayRef::Space::input && p.spectrum.slot > 0;
+  if (!is_given) add_long_spectrum(plan, op, p);
+  const auto n = static_cast<double>(p.n_rows() * p.n_segments);
+  plan.flops += p.n_rows() * p.n_segments * segment_flops(p);
+  const double seconds = n * segment_seconds(p);
+  p.is_slab = is_slab(p);
+  if (p.is_slab || !shares_rows(p)) return add_long_step(plan, op, p, seconds);
+  const int64_t item = item_bytes(accumulator_of(p.dtype));
+  p.planes = reserve_temp(plan, p.n_rows() * 2 * (p.ring + 16) * item);
+  p.kind = LongKind::first_pass;
+  add_long_step(plan, op, p, seconds / 4);
+  p.kind = LongKind::blocks;
+  add_long_step(plan, op, p, seconds / 2);
+  p.kind = LongKind::last_pass;
+  add_long_step(plan, op, p, seconds / 4);
+}
+
+void LongSteps::add(const LongProblem& problem, double cost_seconds) {
+  add_long_step(plan_, call_.site.op, problem, cost_seconds);
+}
+void LongSteps::add_spectrum(LongProblem& problem) {
+  add_long_spectrum(plan_, call_.site.op, problem);
+}
+void LongSteps::add_rows(LongProblem problem) { add_long_rows(plan_, call_.site.op, problem); }
+
+LongProblem LongSteps::base() const {
+  LongProblem p;
+  p.dtype = call_.arrays.u->dtype;
+  p.is_interleaved = call_.params.is_interleaved;
+  p.n_batch = call_.n_batch;
+  p.n_channels = call_.n_channels;
+  p.n_heads = call_.n_heads;
+  return p;
 }
 
 RowSource LongSteps::taps() {
@@ -126,35 +163,6 @@ bool LongSteps::is_masked_direct() const {
   p.n_out = call_.n_out;
   choose_method(p, call_.params.method);
   return p.is_direct;
-}
-
-void LongSteps::add_spectrum(LongProblem& p) {
-  if (p.is_direct) return;
-  if (p.spectrum.space != ArrayRef::Space::output) {
-    const int64_t item = item_bytes(accumulator_of(p.dtype));
-    p.spectrum = reserve_temp(plan_, p.n_heads * 2 * p.ring * item);
-  }
-  LongProblem s = p;
-  s.kind = LongKind::spectrum;
-  add(s, static_cast<double>(p.n_heads) * segment_seconds(p) / 2);
-}
-
-void LongSteps::add_rows(LongProblem p) {
-  const bool is_given = p.spectrum.space == ArrayRef::Space::input && p.spectrum.slot > 0;
-  if (!is_given) add_spectrum(p);
-  const auto n = static_cast<double>(p.n_rows() * p.n_segments);
-  plan_.flops += p.n_rows() * p.n_segments * segment_flops(p);
-  const double seconds = n * segment_seconds(p);
-  p.is_slab = is_slab(p);
-  if (p.is_slab || !shares_rows(p)) return add(p, seconds);
-  const int64_t item = item_bytes(accumulator_of(p.dtype));
-  p.planes = reserve_temp(plan_, p.n_rows() * 2 * (p.ring + 16) * item);
-  p.kind = LongKind::first_pass;
-  add(p, seconds / 4);
-  p.kind = LongKind::blocks;
-  add(p, seconds / 2);
-  p.kind = LongKind::last_pass;
-  add(p, seconds / 4);
 }
 
 void LongSteps::add_tap_gradient(LongProblem p) {
