@@ -162,17 +162,17 @@ void bind_long_plan(py::module_& m) {
   py::class_<LongConvPlan>(m, "LongConvPlan")
       .def(py::init([](py::handle k, py::handle skip, py::handle bias, py::handle response,
                        py::handle mode, py::handle offset, py::handle n_fft, py::handle correlate,
-                       py::handle head_map, py::handle method, py::handle layout,
-                       py::handle length, py::handle threads) {
-             const LongConvParams params = read_long_params(
-                 kOp, {mode, offset, n_fft, correlate, head_map, method, layout});
+                       py::handle head_map, py::handle method, py::handle layout, py::handle length,
+                       py::handle threads) {
+             const LongConvParams params =
+                 read_long_params(kOp, {mode, offset, n_fft, correlate, head_map, method, layout});
              const int64_t n = length.is_none() ? 0 : read_int(length, {kOp, "length"});
              if (n < (length.is_none() ? 0 : 1)) {
                refuse({kOp, "length"}, length, "None or a positive integer");
              }
-             return std::make_unique<LongConvPlan>(
-                 params, LongConvPlan::Constants{k, skip, bias, response}, n,
-                 read_threads(threads, {kOp, "threads"}));
+             return std::make_unique<LongConvPlan>(params,
+                                                   LongConvPlan::Constants{k, skip, bias, response},
+                                                   n, read_threads(threads, {kOp, "threads"}));
            }),
            py::arg("k"), py::arg("skip"), py::arg("bias"), py::arg("response"), py::arg("mode"),
            py::arg("offset"), py::arg("n_fft"), py::arg("correlate"), py::arg("head_map"),
@@ -181,9 +181,8 @@ void bind_long_plan(py::module_& m) {
       .def(
           "__call__",
           [](const LongConvPlan& self, py::handle u, py::handle pre_gate, py::handle post_gate,
-             py::handle out, py::handle threads) {
-            return self.run(u, pre_gate, post_gate, out, threads);
-          },
+             py::handle out,
+             py::handle threads) { return self.run(u, pre_gate, post_gate, out, threads); },
           py::arg("u"), py::kw_only(), py::arg("pre_gate") = py::none(),
           py::arg("post_gate") = py::none(), py::arg("out") = py::none(),
           py::arg("threads") = py::none(), "Convolves u (B, D, L) with the plan's taps.")
@@ -192,10 +191,12 @@ void bind_long_plan(py::module_& m) {
           [](const LongConvPlan& self, Shape shape) { return self.workspace_bytes(shape); },
           py::arg("shape"), "Scratch memory of one call on a u of this shape.")
       .def(
-          "flops", [](const LongConvPlan& self, Shape shape) { return self.plan_for(shape).flops(); },
+          "flops",
+          [](const LongConvPlan& self, Shape shape) { return self.plan_for(shape).flops(); },
           py::arg("shape"), "Floating-point operations of one call on a u of this shape.")
       .def(
-          "bytes", [](const LongConvPlan& self, Shape shape) { return self.plan_for(shape).bytes(); },
+          "bytes",
+          [](const LongConvPlan& self, Shape shape) { return self.plan_for(shape).bytes(); },
           py::arg("shape"), "Bytes of all arrays of one call on a u of this shape.")
       .def("_arrays", &LongConvPlan::arrays)
       .def("init_state", &LongConvPlan::init_state, py::arg("batch"), py::arg("channels"),

@@ -242,9 +242,9 @@ py::object LongConvPlan::flush(LongConvState& state, py::handle post_gate,
                           : dtype == DType::f16 ? py::object(numpy.attr("float16"))
                           : dtype == DType::f64 ? py::object(numpy.attr("float64"))
                                                 : py::object(numpy.attr("float32"));
-  const py::object u = numpy.attr("zeros")(is_first ? py::make_tuple(n_batch, n_channels, n)
-                                                    : py::make_tuple(n_batch, n, n_channels),
-                                           kind);
+  const py::object u = numpy.attr("zeros")(
+      is_first ? py::make_tuple(n_batch, n_channels, n) : py::make_tuple(n_batch, n, n_channels),
+      kind);
   return step(u, state, py::none(), post_gate, threads);
 }
 

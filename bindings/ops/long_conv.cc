@@ -7,8 +7,8 @@ namespace swath::python {
 namespace {
 
 /// Reads the arrays that the forward and the backward have in common. u is in slot `kLongU`.
-LongConvArrays read_arrays(Call& call, py::handle u, py::handle k, py::handle skip,
-                           py::handle bias, py::handle pre_gate, py::handle post_gate) {
+LongConvArrays read_arrays(Call& call, py::handle u, py::handle k, py::handle skip, py::handle bias,
+                           py::handle pre_gate, py::handle post_gate) {
   LongConvArrays a;
   a.u = &call.input(kLongU, u, "u");
   a.k = &call.input(kLongK, k, "k");

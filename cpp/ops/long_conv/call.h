@@ -11,7 +11,8 @@
 
 namespace swath {
 
-/// A legal call. c[t] = sum over taps of k[j] v[t - j + offset], reversed taps counted from the end.
+/// A legal call. c[t] = sum over taps of k[j] v[t - j + offset], reversed taps counted from the
+/// end.
 struct LongCall {
   CallSite site;
   const LongConvArrays& arrays;

@@ -247,9 +247,9 @@ using f64 = double;
 
 }  // namespace
 
-#define SWATH_LONG_DIRECT(dtype)                                              \
-  extern const KernelFns long_conv_direct_##dtype;                            \
-  const KernelFns long_conv_direct_##dtype{reject,  no_bytes, no_pack, scratch_bytes<dtype>, \
+#define SWATH_LONG_DIRECT(dtype)                                                              \
+  extern const KernelFns long_conv_direct_##dtype;                                            \
+  const KernelFns long_conv_direct_##dtype{reject,  no_bytes,  no_pack, scratch_bytes<dtype>, \
                                            n_tasks, run<dtype>};
 SWATH_LONG_DIRECT(f32)
 SWATH_LONG_DIRECT(f64)

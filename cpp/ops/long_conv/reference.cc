@@ -116,9 +116,13 @@ size_t no_bytes(const void*) noexcept { return 0; }
 void no_pack(const void*, const Buffers&, void*) noexcept {}
 const KernelFns kFns{reject, no_bytes, no_pack, no_bytes, n_tasks, run};
 
-#define SWATH_REFERENCE(dtype) \
-  {"long_conv_" #dtype "_reference", "reference", DType::dtype, Cluster::reference, \
-   DeviceType::cpu, &kFns}
+#define SWATH_REFERENCE(dtype)       \
+  {"long_conv_" #dtype "_reference", \
+   "reference",                      \
+   DType::dtype,                     \
+   Cluster::reference,               \
+   DeviceType::cpu,                  \
+   &kFns}
 const KernelRecord kRecords[] = {SWATH_REFERENCE(f32), SWATH_REFERENCE(f64), SWATH_REFERENCE(f16),
                                  SWATH_REFERENCE(bf16)};
 #undef SWATH_REFERENCE

@@ -85,7 +85,8 @@ struct SourceRow {
     const int64_t begin = smaller(larger(low - from, 0), n);
     const int64_t end = larger(smaller(high - from, n), begin);
     clear(to, begin);
-    if (slab != nullptr && end > begin) widen(slab + from + begin - slab_first, 1, to + begin, end - begin);
+    if (slab != nullptr && end > begin)
+      widen(slab + from + begin - slab_first, 1, to + begin, end - begin);
     for (int64_t i = begin; slab == nullptr && i < end;) {
       const int64_t at = source.is_periodic ? wrapped(from + i, source.n) : from + i;
       const int64_t count = source.is_periodic ? smaller(end - i, source.n - at) : end - i;
@@ -161,9 +162,7 @@ struct RowSink {
     }
     if (p.bias.is_present) {
       const Vec<A> bias = set1(of_channel(p.bias));
-      for_lanes<A>(n, [&](int64_t j, int m) {
-        store(values + j, load_part<A>(c + j, m) + bias);
-      });
+      for_lanes<A>(n, [&](int64_t j, int m) { store(values + j, load_part<A>(c + j, m) + bias); });
       c = values;
     }
     put_gated(p.y, p.post, first, n, c);
@@ -186,9 +185,8 @@ struct RowSink {
                                                 int64_t first, int64_t n, const A* c) const {
     if (gate.is_present) {
       read_row<S>(buffers, gate, gate.at(batch, channel), first, more, n);
-      for_lanes<A>(n, [&](int64_t j, int m) {
-        store(more + j, load(more + j) * load_part<A>(c + j, m));
-      });
+      for_lanes<A>(
+          n, [&](int64_t j, int m) { store(more + j, load(more + j) * load_part<A>(c + j, m)); });
       c = more;
     } else {
       // Rounding below reads whole vectors.

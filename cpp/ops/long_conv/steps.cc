@@ -1,10 +1,10 @@
 // The steps of long convolutions, and the constants that their kernels need.
 #include <algorithm>
 
+#include "ops/common/scalar.h"
 #include "ops/long_conv/call.h"
 #include "ops/long_conv/method.h"
 #include "ops/long_conv/ring_tables.h"
-#include "ops/common/scalar.h"
 
 namespace swath {
 namespace {
@@ -125,8 +125,8 @@ RowSource LongSteps::taps() {
              .is_present = true,
              .channel_stride = k.strides[0],
              .step = call_.is_reversed ? -k.strides[1] : k.strides[1]};
-  given.x.first = k.strides[1] * (call_.is_reversed ? call_.n_given_taps - 1 - call_.first_tap
-                                                    : call_.first_tap);
+  given.x.first = k.strides[1] *
+                  (call_.is_reversed ? call_.n_given_taps - 1 - call_.first_tap : call_.first_tap);
   given.n = call_.n_taps;
   if (!call_.is_masked) return given;
   given.x.first = 0;
@@ -175,7 +175,8 @@ void LongSteps::add_tap_gradient(LongProblem p) {
     p.kind = LongKind::taps;
     return add(p, seconds);
   }
-  p.parts = reserve_temp(plan_, p.n_heads * p.n_parts * item * (p.is_direct ? p.taps.n : 2 * p.ring));
+  p.parts =
+      reserve_temp(plan_, p.n_heads * p.n_parts * item * (p.is_direct ? p.taps.n : 2 * p.ring));
   p.kind = LongKind::tap_parts;
   add(p, seconds);
   p.kind = LongKind::taps;

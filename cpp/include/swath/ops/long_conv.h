@@ -84,8 +84,9 @@ SWATH_API Plan plan_long_stream_store(const LongStream& stream, const LongConvAr
 /// description and gives n; u is not looked at.
 SWATH_API Plan plan_long_stream_block(const LongStream& stream, const LongConvArrays& arrays,
                                       int64_t before, const TensorDesc& y);
-/// Adds what `size` inputs give to the next `size` outputs. Slots: kLongU the inputs kept, kLongSums
-/// and the output: the sums kept; kLongK or, if `arrays.spectrum` is given, kLongSpectrum.
+/// Adds what `size` inputs give to the next `size` outputs. Slots: kLongU the inputs kept,
+/// kLongSums and the output: the sums kept; kLongK or, if `arrays.spectrum` is given,
+/// kLongSpectrum.
 SWATH_API Plan plan_long_stream_tile(const LongStream& stream, const LongConvArrays& arrays,
                                      int64_t size);
 /// The spectra for tiles of a size: one output, or none.
