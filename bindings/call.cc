@@ -90,6 +90,15 @@ py::object Call::run(const Plan& plan, int n_threads) {
   return has_out() ? std::move(result.object) : finish_result(std::move(result), arrays_[0]);
 }
 
+py::object Call::make(const Plan& shape, double seconds, const std::function<void(void*)>& fill) {
+  Result result = make_result(shape.outputs()[0], 0);
+  {
+    const MaybeReleaseGil gil(seconds > kReleaseAbove);
+    fill(result.view.data);
+  }
+  return has_out() ? std::move(result.object) : finish_result(std::move(result), arrays_[0]);
+}
+
 std::vector<py::object> Call::run_all(const Plan& plan, int n_threads) {
   const int limit = combined_thread_limit(n_threads);
   std::vector<py::object> objects;

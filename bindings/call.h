@@ -2,6 +2,7 @@
 // fill one of these and hand it a plan; all rules that hold for every operator are here.
 #pragma once
 
+#include <functional>
 #include <span>
 #include <vector>
 
@@ -46,6 +47,9 @@ class Call {
   /// Runs on at most `n_threads` (0: no limit) and returns the result; under info.explain records
   /// what would run and returns None.
   py::object run(const Plan& plan, int n_threads);
+  /// A new array for the first output of `shape`, or `out`, that `fill` writes into; `seconds` is
+  /// an estimate of its time.
+  py::object make(const Plan& shape, double seconds, const std::function<void(void*)>& fill);
   /// The same for a plan of several outputs: one array for each, in the library of slot 0. `out` is
   /// the first output. An output of x's dtype shares its kind, another is of a plain dtype.
   std::vector<py::object> run_all(const Plan& plan, int n_threads);
