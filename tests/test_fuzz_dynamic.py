@@ -41,7 +41,9 @@ def images(draw: Any) -> DynamicCase:
     g, kernel, stride, dilation = draw(st.integers(1, 4)), draw(pair), draw(pair), draw(pair)
     n, c = draw(st.integers(0, 2)), g * draw(st.integers(1, 6))
     shape = draw(st.integers(1, 14)), draw(st.integers(1, 40))
-    pads = tuple((d * (k - 1), draw(st.integers(0, 3))) for k, d in zip(kernel, dilation, strict=True))
+    pads = tuple(
+        (d * (k - 1), draw(st.integers(0, 3))) for k, d in zip(kernel, dilation, strict=True)
+    )
     kwargs = {
         "kernel": kernel, "stride": stride, "dilation": dilation, "padding": pads,
         "softmax": draw(st.booleans()),
@@ -53,7 +55,9 @@ def images(draw: Any) -> DynamicCase:
         for m, p, k, s, d in zip(shape, pads, kernel, stride, dilation, strict=True)
     ]
     weight = (n, g, kernel[0] * kernel[1], *out)
-    return _with_result(draw, DynamicCase("image", "dynamic_conv2d", (n, c, *shape), weight, kwargs))
+    return _with_result(
+        draw, DynamicCase("image", "dynamic_conv2d", (n, c, *shape), weight, kwargs)
+    )
 
 
 def _with_result(draw: Any, case: DynamicCase) -> DynamicCase:
@@ -88,7 +92,9 @@ def test_random_calls_match_the_oracle(
     shape=st.tuples(st.integers(1, 2), st.integers(1, 8), st.integers(1, 30)),
     heads=st.integers(1, 3),
     taps=st.integers(1, 12),
-    pads=st.one_of(st.sampled_from(["causal", "same"]), st.tuples(st.integers(0, 14), st.integers(0, 9))),
+    pads=st.one_of(
+        st.sampled_from(["causal", "same"]), st.tuples(st.integers(0, 14), st.integers(0, 9))
+    ),
     softmax=st.booleans(),
     cuts=st.lists(st.integers(0, 30), max_size=5),
 )

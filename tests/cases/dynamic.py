@@ -179,12 +179,15 @@ def _shared(name: str, x: Shape, heads: int, taps: int, **kwargs: Any) -> Dynami
 
 
 def _image(
-    name: str, x: Shape, groups: int, kernel: tuple[int, int], out: Shape | None = None, **kwargs: Any
+    name: str,
+    x: Shape,
+    groups: int,
+    kernel: tuple[int, int],
+    out: Shape | None = None,
+    **kwargs: Any,
 ) -> DynamicCase:
     weight = (*x[:-3], groups, kernel[0] * kernel[1], *(x[-2:] if out is None else out))
-    return _case(
-        f"image_{name}", "dynamic_conv2d", x, weight, **{"kernel": kernel, **kwargs}
-    )
+    return _case(f"image_{name}", "dynamic_conv2d", x, weight, **{"kernel": kernel, **kwargs})
 
 
 def with_layouts(cases: list[DynamicCase]) -> list[DynamicCase]:
@@ -227,7 +230,8 @@ _ROWS = [
     _row("softmax", (2, 24, 70), 3, 7, softmax=True),
     _row("softmax_same", (1, 8, 21), 1, 6, softmax=True, padding="same"),
     _row("renormalized", (2, 12, 37), 3, 9, softmax=True, renormalize_padding=True),
-    _row("renormalized_far", (1, 6, 5), 3, 4, 14, softmax=True, renormalize_padding=True, padding=(7, 5)),
+    _row("renormalized_far", (1, 6, 5), 3, 4, 14, softmax=True, renormalize_padding=True,
+         padding=(7, 5)),
     _row("more_taps_than_positions", (2, 6, 5), 2, 11, softmax=True),
     _row("interleaved", (2, 24, 30), 6, 3, head_map="interleaved", softmax=True),
     _row("head_per_channel", (1, 17, 40), 17, 3),
@@ -262,7 +266,8 @@ _IMAGES = [
     _image("strides", (1, 6, 14, 17), 2, (5, 3), (5, 5), stride=(3, 4), padding=((1, 2), (2, 0))),
     _image("stride_above_kernel", (1, 6, 10, 40), 2, (2, 2), (3, 8), stride=(4, 5), padding=0),
     _image("dilation", (1, 6, 12, 20), 3, (3, 3), dilation=(2, 3)),
-    _image("stride_dilation", (1, 6, 16, 24), 3, (3, 3), (6, 7), stride=(2, 3), dilation=(3, 2), padding=((1, 1), (0, 1))),
+    _image("stride_dilation", (1, 6, 16, 24), 3, (3, 3), (6, 7), stride=(2, 3), dilation=(3, 2),
+           padding=((1, 1), (0, 1))),
     _image("valid", (1, 8, 9, 40), 1, (3, 3), (7, 38), padding="valid"),
     _image("interleaved", (2, 24, 7, 18), 6, (3, 3), group_map="interleaved"),
     _image("softmax", (1, 32, 6, 17), 2, (3, 3), softmax=True),
@@ -284,9 +289,7 @@ CASES: list[Case] = [*with_layouts(with_grads(_ROWS + _SHARED + _IMAGES))]
 
 def _work(name: str, function: str, x: Shape, weight: Shape, **kwargs: Any) -> Workload:
     taps = weight[-1] if len(weight) == 2 else weight[-2] if len(x) == 3 else weight[2]
-    return Workload(
-        name, function, {"x": x, "weight": weight}, kwargs, 2 * math.prod(x) * taps
-    )
+    return Workload(name, function, {"x": x, "weight": weight}, kwargs, 2 * math.prod(x) * taps)
 
 
 def _row_work(c: int, t: int, h: int, k: int, batch: int = 4, **kwargs: Any) -> Workload:

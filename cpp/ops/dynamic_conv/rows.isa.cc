@@ -51,7 +51,6 @@ class RowsWorker {
     return carver.used;
   }
 
-  /// A stride takes a row apart, so that each tap's elements lie side by side.
   static int64_t lines_of(const Window& w) { return smaller(w.w.in_stride, w.w.span()); }
   static int64_t pitch_of(const Window& w) {
     return padded((w.n_in_cols() - 1) / w.w.in_stride + 1);
@@ -66,6 +65,7 @@ class RowsWorker {
     const bool direct_x = kIsAcc && p_.in.w == 1 && w.w.in_stride == 1 && w.is_inside(p_);
     make_offsets(w, direct_x);
     const bool direct_t = p_.is_packed || has_direct_taps(w);
+    place_taps(w, direct_t);
     if (!direct_t) stage_tiles(task, w);
     for (int64_t m = 0; m < p_.n_members; m += kMembers) {
       const int64_t n = smaller(kMembers, p_.n_members - m);
@@ -98,16 +98,7 @@ class RowsWorker {
   }
   Source copy_window(const DynamicTask& task, const Window& w, int64_t m, int64_t n) const {
     const int64_t lines = lines_of(w), pitch = pitch_of(w), n_rows = w.n_in_rows();
-    A* to = x_;
-    for (int64_t j = 0; j < n; ++j) {
-      for (int64_t row = 0; row < n_rows; ++row) {
-        const Line<S> line = input_line<S>(p_, *b_, task.n, task.g, m + j, w.in_row(row));
-        for (int64_t f = 0; f < lines; ++f, to += pitch) {
-          const int64_t n_line = (w.n_in_cols() - 1 - f) / w.w.in_stride + 1;
-          stage_line(line, w.first_col() + f, w.w.in_stride, n_line, to, pitch);
-        }
-      }
-    }
+    stage_window<S>(p_, *b_, task.n, task.g, m, n, w, x_, lines, pitch);
     return {x_, n_rows * lines * pitch, lines * pitch};
   }
 
@@ -127,8 +118,8 @@ class RowsWorker {
                    p_.renormalize);
     }
   }
-  /// Where row i's taps are; fills t_at_.
-  const A* taps_of(const DynamicTask& task, const Window& w, int64_t i, bool direct_t) {
+  /// Where each tap is, from where its row's taps are.
+  void place_taps(const Window& w, bool direct_t) {
     const bool moves = p_.role == DynamicRole::input_grad;
     int64_t r = 0;
     for (int64_t a = 0; a < w.h.n_taps; ++a) {
@@ -143,6 +134,8 @@ class RowsWorker {
         }
       }
     }
+  }
+  const A* taps_of(const DynamicTask& task, const Window& w, int64_t i, bool direct_t) const {
     if (p_.is_packed) return packed_ + task.g * p_.n_taps();
     if (!direct_t) return tile_ + i * w.n_terms() * tile_pitch_;
     return static_cast<const A*>(b_->read(p_.taps.ref)) +

@@ -103,9 +103,7 @@ class DynamicConv1d(_core.DynamicConvPlan, _PlanTools):
         super().__init__(
             shared_taps(weight), padding, softmax, renormalize_padding, head_map, layout, threads
         )
-        self._options = self._kept(
-            padding, softmax, renormalize_padding, head_map, layout, threads
-        )
+        self._options = self._kept(padding, softmax, renormalize_padding, head_map, layout, threads)
 
     def _arrays(self) -> dict[str, Any]:
         return {"weight": self._weight()}
