@@ -30,7 +30,7 @@ LAYOUTS = (
     "pooling",
     "pooling_backward",
 )
-POSITIONAL = ("dy", "x", "weight", "bias")
+GATES = ("gate_mul", "spatial_gate", "channel_gate")
 TINY_EXTENT, TINY_KERNEL = 12, 11  # spatial sizes of --small
 
 
@@ -66,13 +66,18 @@ class Workload:
         return next(iter(self.arrays))
 
     @property
-    def is_gate(self) -> bool:
-        return self.op.endswith("_gate") or self.op == "gate_mul"
+    def is_window(self) -> bool:
+        """A window slides over x: what peers know as one geometry."""
+        return self.op in LAYOUTS or self.op in ("conv_transpose", "space_to_depth")
 
     @property
     def is_dynamic(self) -> bool:
         """Taps for every position: the weight has the result's extents."""
         return self.op == "dynamic_conv"
+
+    @property
+    def is_transform(self) -> bool:
+        return self.op in ("long_conv2d", "band_split")
 
     @property
     def dtype(self) -> str:
@@ -119,7 +124,7 @@ class Workload:
             kwargs["out"] = values["x"]
         positional, named = arguments(values)
         kwargs |= named
-        if "mask" in values:
+        if "mask" in values or self.function == "band_split":
             return lambda: function(*positional, **kwargs)[0]
         if self.is_gradient:  # of one input: the only one that is not None
             return lambda: next(g for g in function(*positional, **kwargs) if g is not None)
@@ -156,6 +161,10 @@ def allowed_difference(workload: Workload, values: Mapping[str, Array], largest:
         reach *= max(weight.sum(tap_axis).max(), 1)  # 1: after a softmax
     elif "w0" in values:  # a gate's error grows with the sum behind it
         terms = math.prod(values["w0"].shape[1:])
+    if workload.is_transform:  # its error goes with the norms of the planes
+        reach *= math.sqrt(math.prod(values[workload.main].shape[-2:]))
+        if "k" in values:
+            reach *= math.sqrt(math.prod(values["k"].shape[1:]))
     if workload.kwargs.get("needs") == ("weight",):
         terms = values["dy"].size // workload.shape("weight")[0]
         reach *= terms * float(np.abs(values["dy"].astype(np.float64)).max())
@@ -264,8 +273,9 @@ def shrink(workload: Workload) -> Workload:
     arrays = {}
     for name, (shape, dtype) in workload.arrays.items():
         limit = TINY_KERNEL if name == "weight" else TINY_EXTENT
-        spatial = tuple(min(n, limit) for n in shape[2:])
-        arrays[name] = ((*shape[:2], *spatial), dtype)
+        lead = 1 if name == "k" else 2
+        spatial = tuple(min(n, limit) for n in shape[lead:])
+        arrays[name] = ((*shape[:lead], *spatial), dtype)
     kwargs = dict(workload.kwargs)
     for key, limit in (("padding", TINY_KERNEL // 2), ("window", TINY_KERNEL)):
         if isinstance(kwargs.get(key), int):

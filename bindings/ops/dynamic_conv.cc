@@ -42,7 +42,7 @@ py::object dynamic_conv_backward(int which, py::handle dy, py::handle x, py::han
                                  py::handle renormalize_padding, py::handle map, py::handle layout,
                                  py::handle needs, py::handle threads) {
   const char* op = kNames[which].backward;
-  static constexpr std::string_view kResults[] = {"dx", "dweight"};
+  static constexpr std::string_view kInputs[] = {"x", "weight"};
   Call call(op);
   const TensorDesc& dy_desc = call.input(0, dy, "dy");
   const TensorDesc& x_desc = call.input(1, x, "x");
@@ -50,11 +50,11 @@ py::object dynamic_conv_backward(int which, py::handle dy, py::handle x, py::han
   const DynamicConvParams p =
       read_dynamic(kNames[which].ndim, op,
                    {kernel, stride, dilation, padding, softmax, renormalize_padding, map, layout});
-  const std::vector<bool> needed = read_names(needs, kResults, {op, "needs"});
+  const std::vector<bool> needed = read_needs(needs, kInputs, op);
   const int n_threads = read_threads(threads, {op, "threads"});
   const Plan plan = plan_dynamic_conv_backward(dy_desc, x_desc, weight_desc, p,
                                                {needed[0], needed[1]}, call.options());
-  return spread_results(call.run_all(plan, n_threads), needed);
+  return call.run_gradients(plan, n_threads, needed);
 }
 
 }  // namespace

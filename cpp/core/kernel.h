@@ -11,7 +11,7 @@ namespace swath {
 /// Instruction-set clusters, worst first: a machine that runs one runs all before it of its family.
 enum class Cluster : uint8_t { reference, baseline, neon, avx2, avx512 };
 
-inline constexpr int kMaxInputs = 10;
+inline constexpr int kMaxInputs = 18;
 inline constexpr int kMaxOutputs = 10;
 
 /// Where a step finds an array: an input or output slot of the plan, or temporary memory that an

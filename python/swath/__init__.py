@@ -1,6 +1,6 @@
 """Fast sliding-window operators on CPUs, for NumPy and every array library that speaks DLPack."""
 
-from swath import grad, info, testing
+from swath import grad, info, patterns, testing
 from swath._core import (
     DeviceError,
     DeviceFailure,
@@ -15,6 +15,7 @@ from swath._core import (
     __version__,
 )
 from swath._threads import num_threads, set_num_threads
+from swath.ops.band_split import band_split
 from swath.ops.channel_gate import channel_gate
 from swath.ops.conv_plan import (
     Conv1d,
@@ -38,6 +39,9 @@ from swath.ops.dynamic_conv import (
 from swath.ops.dynamic_plan import DynamicConv1d
 from swath.ops.gate_mul import gate_mul
 from swath.ops.gated_conv import gated_conv1d, gated_conv2d, gated_conv3d
+from swath.ops.long_conv import long_conv
+from swath.ops.long_conv2d import long_conv2d
+from swath.ops.long_conv_plan import LongConv
 from swath.ops.partial_conv import partial_conv1d, partial_conv2d, partial_conv3d
 from swath.ops.pooling import (
     avg_pool1d,
@@ -66,6 +70,7 @@ __all__ = [
     "GatedConv3d",
     "InternalError",
     "LayoutError",
+    "LongConv",
     "OutOfMemoryError",
     "ParamError",
     "PartialConv1d",
@@ -77,6 +82,7 @@ __all__ = [
     "avg_pool1d",
     "avg_pool2d",
     "avg_pool3d",
+    "band_split",
     "branch_select",
     "channel_gate",
     "conv1d",
@@ -96,6 +102,8 @@ __all__ = [
     "info",
     "involution2d",
     "lightweight_conv1d",
+    "long_conv",
+    "long_conv2d",
     "max_pool1d",
     "max_pool2d",
     "max_pool3d",
@@ -103,6 +111,7 @@ __all__ = [
     "partial_conv1d",
     "partial_conv2d",
     "partial_conv3d",
+    "patterns",
     "set_num_threads",
     "sliding_reduce",
     "small_kernel_aggregation2d",

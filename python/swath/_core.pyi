@@ -40,6 +40,38 @@ class Buffer(metaclass=_Pybind11Type):
     @property
     def dtype(self) -> str: ...
 
+class LongConvPlan(metaclass=_Pybind11Type):
+    def __init__(
+        self,
+        k: Array,
+        skip: Array | None,
+        bias: Array | None,
+        response: Array | None,
+        mode: object,
+        offset: object,
+        n_fft: object,
+        correlate: object,
+        head_map: object,
+        method: object,
+        layout: object,
+        length: object,
+        threads: object,
+        /,
+    ) -> None: ...
+    def __call__(
+        self,
+        u: Array,
+        *,
+        pre_gate: Array | None = None,
+        post_gate: Array | None = None,
+        out: Array | None = None,
+        threads: object = None,
+    ) -> Array: ...
+    def workspace_bytes(self, shape: Sequence[SupportsIndex]) -> int: ...
+    def flops(self, shape: Sequence[SupportsIndex]) -> int: ...
+    def bytes(self, shape: Sequence[SupportsIndex]) -> int: ...
+    def _arrays(self) -> dict[str, Any]: ...
+
 class ConvPlan(metaclass=_Pybind11Type):
     def __init__(
         self,
@@ -434,6 +466,45 @@ def spatial_gate_backward(
     threads: object,
     /,
 ) -> Any: ...
+def long_conv(
+    u: Array,
+    k: Array,
+    mode: object,
+    offset: object,
+    skip: Array | None,
+    bias: Array | None,
+    pre_gate: Array | None,
+    post_gate: Array | None,
+    response: Array | None,
+    n_fft: object,
+    correlate: object,
+    head_map: object,
+    method: object,
+    layout: object,
+    out: Array | None,
+    threads: object,
+    /,
+) -> Array: ...
+def long_conv_backward(
+    dy: Array,
+    u: Array,
+    k: Array,
+    mode: object,
+    offset: object,
+    skip: Array | None,
+    bias: Array | None,
+    pre_gate: Array | None,
+    post_gate: Array | None,
+    response: Array | None,
+    n_fft: object,
+    correlate: object,
+    head_map: object,
+    method: object,
+    layout: object,
+    needs: object,
+    threads: object,
+    /,
+) -> Any: ...
 def branch_select(
     branches: Array, logits: Array, layout: object, out: Array | None, threads: object, /
 ) -> Array: ...
@@ -471,9 +542,10 @@ def avg_pool_backward(
     dilation: object,
     count_include_pad: object,
     layout: object,
+    needs: object,
     threads: object,
     /,
-) -> Array: ...
+) -> tuple[Array | None]: ...
 def max_pool_backward(
     ndim: int,
     dy: Array,
@@ -483,9 +555,10 @@ def max_pool_backward(
     padding: object,
     dilation: object,
     layout: object,
+    needs: object,
     threads: object,
     /,
-) -> Array: ...
+) -> tuple[Array | None]: ...
 def sliding_reduce_backward(
     dy: Array,
     x: Array,
@@ -493,15 +566,55 @@ def sliding_reduce_backward(
     axis: object,
     op: object,
     padding: object,
+    needs: object,
+    threads: object,
+    /,
+) -> tuple[Array | None]: ...
+def space_to_depth_backward(
+    dy: Array,
+    x: Array,
+    block: object,
+    order: object,
+    layout: object,
+    needs: object,
+    threads: object,
+    /,
+) -> tuple[Array | None]: ...
+def depth_to_space_backward(
+    dy: Array,
+    x: Array,
+    block: object,
+    order: object,
+    layout: object,
+    needs: object,
+    threads: object,
+    /,
+) -> tuple[Array | None]: ...
+def long_conv2d(
+    u: Array,
+    k: Array,
+    mode: object,
+    method: object,
+    layout: object,
+    out: Array | None,
     threads: object,
     /,
 ) -> Array: ...
-def space_to_depth_backward(
-    dy: Array, x: Array, block: object, order: object, layout: object, threads: object, /
-) -> Array: ...
-def depth_to_space_backward(
-    dy: Array, x: Array, block: object, order: object, layout: object, threads: object, /
-) -> Array: ...
+def long_conv2d_backward(
+    dy: Array,
+    u: Array,
+    k: Array,
+    mode: object,
+    method: object,
+    layout: object,
+    needs: object,
+    threads: object,
+    /,
+) -> tuple[Array | None, ...]: ...
+def band_split(x: Array, cutoffs: object, metric: object, threads: object, /) -> list[Array]: ...
+def band_split_backward(
+    dys: object, x: Array, cutoffs: object, metric: object, needs: object, threads: object, /
+) -> tuple[Array | None]: ...
 def explain(
     fn: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]
 ) -> dict[str, Any]: ...

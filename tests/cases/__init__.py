@@ -9,6 +9,8 @@ from cases import (
     dynamic,
     gated_conv,
     gates,
+    long_conv2d,
+    long_conv,
     partial_conv,
     pooling,
     pooling_backward,
@@ -30,6 +32,10 @@ CASES: dict[str, list[Case]] = {
     "channel_stats": gates.STATS_CASES,
     "channel_gate": gates.CHANNEL_CASES,
     "dynamic_conv": dynamic.CASES,
+    "plane_fft": [*long_conv2d.FFT_CASES],
+    "long_conv2d": [*long_conv2d.DIRECT_CASES],
+    "band_split": [*long_conv2d.BAND_CASES],
+    "long_conv": long_conv.CASES,
     "conv_weight_grad": [*conv_weight_grad.CASES],
     "conv_backward": [*conv_backward.CASES],
 }
@@ -47,5 +53,8 @@ WORKLOADS: dict[str, list[Workload]] = {
     "spatial_gate": gates.SPATIAL_WORKLOADS,
     "channel_gate": gates.CHANNEL_WORKLOADS,
     "dynamic_conv": dynamic.WORKLOADS,
+    "long_conv2d": long_conv2d.LONG_WORKLOADS,
+    "band_split": long_conv2d.BAND_WORKLOADS,
+    "long_conv": long_conv.WORKLOADS,
 }
 ALL_CASES: list[Case] = [case for cases in CASES.values() for case in cases]

@@ -26,6 +26,8 @@ from swath.grad.gates import (
     spatial_gate,
     spatial_softmax_gate,
 )
+from swath.grad.long_conv import LongConvGrads, long_conv
+from swath.grad.long_conv2d import LongConv2dGrads, band_split, long_conv2d
 from swath.grad.masked_conv import (
     PartialConvGrads,
     gated_conv1d,
@@ -51,10 +53,13 @@ __all__ = [
     "ConvTransposeGrads",
     "DynamicConvGrads",
     "InputGradient",
+    "LongConv2dGrads",
+    "LongConvGrads",
     "PartialConvGrads",
     "avg_pool1d",
     "avg_pool2d",
     "avg_pool3d",
+    "band_split",
     "branch_select",
     "channel_gate",
     "conv1d",
@@ -72,6 +77,8 @@ __all__ = [
     "gated_conv3d",
     "involution2d",
     "lightweight_conv1d",
+    "long_conv",
+    "long_conv2d",
     "max_pool1d",
     "max_pool2d",
     "max_pool3d",
