@@ -51,10 +51,37 @@ class RowsWorker {
     return carver.used;
   }
 
-  /// A stride takes a row apart, so that each tap's elements lie side by side.
   static int64_t lines_of(const Window& w) { return smaller(w.w.in_stride, w.w.span()); }
   static int64_t pitch_of(const Window& w) {
     return padded((w.n_in_cols() - 1) / w.w.in_stride + 1);
+  }
+
+  /// Short rows that lie far apart are nothing that the hardware foresees: 8 rows of 28 outputs and
+  /// their 9 of taps took 3.1 ms out of the third cache, with these 1.8 (8 x 256 channels at 28x28).
+  void prefetch_taps(const DynamicTask& task, const Window& w) const {
+    if (p_.role != DynamicRole::forward) return;
+    const int64_t item = p_.taps_are_acc ? sizeof(A) : sizeof(S);
+    const auto* first = static_cast<const char*>(b_->read(p_.taps.ref)) +
+                        item * p_.taps.at(task.n, task.g, 0, w.row, w.col);
+    for (int64_t k = 0; k < p_.n_taps(); ++k) {
+      for (int64_t i = 0; i < w.n_rows; ++i) {
+        const char* row = first + item * (k * p_.taps.m + i * p_.taps.h);
+        for (int64_t at = 0; at < item * w.n_cols; at += 64) __builtin_prefetch(row + at);
+      }
+    }
+  }
+  void prefetch_outputs(const DynamicTask& task, const Window& w, int64_t m, int64_t n) const {
+    if (p_.out.w != 1 || w.w.out_stride != 1) return;
+    const S* first = static_cast<const S*>(b_->read(p_.out.ref)) +
+                     p_.out.at(task.n, task.g, m, w.h.out_first + w.row * w.h.out_stride, w.col);
+    for (int64_t j = 0; j < n; ++j) {
+      for (int64_t i = 0; i < w.n_rows; ++i) {
+        const S* row = first + j * p_.out.m + i * w.h.out_stride * p_.out.h;
+        for (int64_t at = 0; at < w.n_cols; at += 64 / static_cast<int64_t>(sizeof(S))) {
+          __builtin_prefetch(row + at, 1);
+        }
+      }
+    }
   }
 
   struct Source {
@@ -66,9 +93,12 @@ class RowsWorker {
     const bool direct_x = kIsAcc && p_.in.w == 1 && w.w.in_stride == 1 && w.is_inside(p_);
     make_offsets(w, direct_x);
     const bool direct_t = p_.is_packed || has_direct_taps(w);
+    place_taps(w, direct_t);
+    if (!p_.is_packed && p_.taps.w == 1) prefetch_taps(task, w);
     if (!direct_t) stage_tiles(task, w);
     for (int64_t m = 0; m < p_.n_members; m += kMembers) {
       const int64_t n = smaller(kMembers, p_.n_members - m);
+      prefetch_outputs(task, w, m, n);
       const Source source = direct_x ? window_in_place(task, w, m) : copy_window(task, w, m, n);
       for (int64_t i = 0; i < w.n_rows; ++i) {
         const A* x = source.x + i * w.h.in_stride * source.row_step;
@@ -98,16 +128,7 @@ class RowsWorker {
   }
   Source copy_window(const DynamicTask& task, const Window& w, int64_t m, int64_t n) const {
     const int64_t lines = lines_of(w), pitch = pitch_of(w), n_rows = w.n_in_rows();
-    A* to = x_;
-    for (int64_t j = 0; j < n; ++j) {
-      for (int64_t row = 0; row < n_rows; ++row) {
-        const Line<S> line = input_line<S>(p_, *b_, task.n, task.g, m + j, w.in_row(row));
-        for (int64_t f = 0; f < lines; ++f, to += pitch) {
-          const int64_t n_line = (w.n_in_cols() - 1 - f) / w.w.in_stride + 1;
-          stage_line(line, w.first_col() + f, w.w.in_stride, n_line, to, pitch);
-        }
-      }
-    }
+    stage_window<S>(p_, *b_, task.n, task.g, m, n, w, x_, lines, pitch);
     return {x_, n_rows * lines * pitch, lines * pitch};
   }
 
@@ -127,8 +148,8 @@ class RowsWorker {
                    p_.renormalize);
     }
   }
-  /// Where row i's taps are; fills t_at_.
-  const A* taps_of(const DynamicTask& task, const Window& w, int64_t i, bool direct_t) {
+  /// Where each tap is, from where its row's taps are.
+  void place_taps(const Window& w, bool direct_t) {
     const bool moves = p_.role == DynamicRole::input_grad;
     int64_t r = 0;
     for (int64_t a = 0; a < w.h.n_taps; ++a) {
@@ -143,6 +164,8 @@ class RowsWorker {
         }
       }
     }
+  }
+  const A* taps_of(const DynamicTask& task, const Window& w, int64_t i, bool direct_t) const {
     if (p_.is_packed) return packed_ + task.g * p_.n_taps();
     if (!direct_t) return tile_ + i * w.n_terms() * tile_pitch_;
     return static_cast<const A*>(b_->read(p_.taps.ref)) +

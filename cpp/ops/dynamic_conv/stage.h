@@ -6,6 +6,7 @@
 #include "ops/common/rows.h"
 #include "ops/dynamic_conv/micro.h"
 #include "ops/dynamic_conv/problem.h"
+#include "simd/transpose.h"
 
 namespace swath {
 namespace SWATH_ISA {
@@ -82,26 +83,89 @@ struct Line {
 /// The first i in [0, n] with i step >= distance.
 SWATH_ALWAYS_INLINE int64_t first_reaching(int64_t distance, int64_t step, int64_t n) {
   if (distance <= 0) return 0;
-  return smaller((distance + step - 1) / step, n);
+  return smaller(step == 1 ? distance : (distance + step - 1) / step, n);
 }
 
-/// to[i] = element first + i step of the line, 0 outside and for i in [n, pitch).
+/// Zeros in to[begin, end), in whole vectors.
+template <class A>
+SWATH_ALWAYS_INLINE void clear(A* to, int64_t begin, int64_t end) {
+  for (int64_t i = begin; i < end; i += kLanes<A>) store(to + i, zero<A>());
+}
+
+/// Where elements first + i step of a line, 0 <= i < n, are in its history and in itself.
+struct Pieces {
+  int64_t in_history, in_x, end;
+  template <class T>
+  __attribute__((always_inline)) Pieces(const Line<T>& line, int64_t first, int64_t step,
+                                        int64_t n) {
+    in_history = first_reaching(-line.n_history - first, step, n);
+    in_x = first_reaching(-first, step, n);
+    end = larger(first_reaching(line.length - first, step, n), in_x);
+  }
+};
+
+/// to[i] = element first + i step of the line, 0 outside and for i in [n, pitch). What lies up to
+/// kSlack behind is overwritten: rows are copied in their order.
 template <class A, class T>
 SWATH_ALWAYS_INLINE void stage_line(const Line<T>& line, int64_t first, int64_t step, int64_t n,
                                     A* to, int64_t pitch) {
-  const int64_t in_history = first_reaching(-line.n_history - first, step, n);
-  const int64_t in_x = first_reaching(-first, step, n);
-  const int64_t end = larger(first_reaching(line.length - first, step, n), in_x);
-  for (int64_t i = 0; i < in_history; ++i) to[i] = 0;
-  if (in_history < in_x) {
-    widen_row(line.history + (first + in_history * step + line.n_history) * line.history_stride,
-              line.history_stride * step, to + in_history, in_x - in_history);
+  const Pieces at(line, first, step, n);
+  clear(to, 0, at.in_history);
+  if (at.in_history < at.in_x) {
+    const int64_t from = first + at.in_history * step + line.n_history;
+    widen_row(line.history + from * line.history_stride, line.history_stride * step,
+              to + at.in_history, at.in_x - at.in_history);
   }
-  if (in_x < end) {
-    widen_row(line.x + (first + in_x * step) * line.stride, line.stride * step, to + in_x,
-              end - in_x);
+  if (at.in_x < at.end) {
+    widen_row(line.x + (first + at.in_x * step) * line.stride, line.stride * step, to + at.in_x,
+              at.end - at.in_x);
   }
-  for (int64_t i = end; i < pitch; ++i) to[i] = 0;
+  clear(to, at.end, pitch);
+}
+
+/// The same for n_lines lines side by side in memory (element j of one is beside that of the next),
+/// into rows to_step apart: a block of vectors at a time, as the elements of one line may lie so
+/// far apart that they share few sets of the cache. Needs no history.
+template <class A, class T>
+SWATH_ALWAYS_INLINE void stage_lines(const Line<T>& line, int64_t n_lines, int64_t first,
+                                     int64_t step, int64_t n, A* to, int64_t to_step,
+                                     int64_t pitch) {
+  constexpr int kN = kLanes<A>;
+  const Pieces at(line, first, step, n);
+  for (int64_t i = 0; i < pitch; i += kN) {
+    for (int64_t j = 0; j < n_lines; j += kN) {
+      const int n_here = static_cast<int>(smaller(kN, n_lines - j));
+      Vec<A> v[kN];
+#pragma GCC unroll 16
+      for (int k = 0; k < kN; ++k) {
+        const bool is_inside = i + k >= at.in_x && i + k < at.end;
+        const T* from = line.x + (first + (i + k) * step) * line.stride + j;
+        v[k] = is_inside ? load_part<A>(from, n_here) : zero<A>();
+      }
+      transpose<A>(v);
+      for (int k = 0; k < n_here; ++k) store(to + (j + k) * to_step + i, v[k]);
+    }
+  }
+}
+
+/// The inverse for n elements of n_lines rows: to[i to_stride + j] = from[j from_step + i].
+template <class A, class T>
+SWATH_ALWAYS_INLINE void write_lines(const A* from, int64_t from_step, int64_t n_lines, int64_t n,
+                                     T* to, int64_t to_stride) {
+  constexpr int kN = kLanes<A>;
+  for (int64_t i = 0; i < n; i += kN) {
+    const int n_out = static_cast<int>(smaller(kN, n - i));
+    for (int64_t j = 0; j < n_lines; j += kN) {
+      const int n_here = static_cast<int>(smaller(kN, n_lines - j));
+      Vec<A> v[kN];
+#pragma GCC unroll 16
+      for (int k = 0; k < kN; ++k) {
+        v[k] = k < n_here ? load(from + (j + k) * from_step + i) : zero<A>();
+      }
+      transpose<A>(v);
+      for (int k = 0; k < n_out; ++k) store_part(to + (i + k) * to_stride + j, v[k], n_here);
+    }
+  }
 }
 
 /// The line of member m (of group g) in a row of the input; empty outside.
@@ -121,6 +185,30 @@ SWATH_ALWAYS_INLINE Line<S> input_line(const DynamicProblem& p, const Buffers& b
   return line;
 }
 
+/// Copies the windows of members [m, m + n_members) into rows of `pitch`, `lines` of them for a row
+/// of the input: a stride takes it apart, so that each tap's elements lie side by side.
+template <class S, class A>
+SWATH_ALWAYS_INLINE void stage_window(const DynamicProblem& p, const Buffers& b, int64_t n,
+                                      int64_t g, int64_t m, int64_t n_members, const Window& w,
+                                      A* to, int64_t lines, int64_t pitch) {
+  const int64_t n_rows = w.n_in_rows(), step = w.w.in_stride, member = n_rows * lines * pitch;
+  const bool together = p.in.m == 1 && p.in.w != 1 && p.n_history == 0;
+  for (int64_t j = 0; j < n_members; j += together ? n_members : 1) {
+    A* row_to = to + j * member;
+    for (int64_t row = 0; row < n_rows; ++row) {
+      const Line<S> line = input_line<S>(p, b, n, g, m + j, w.in_row(row));
+      for (int64_t f = 0; f < lines; ++f, row_to += pitch) {
+        const int64_t first = w.first_col() + f, n_line = (w.n_in_cols() - 1 - f) / step + 1;
+        if (together) {
+          stage_lines(line, n_members, first, step, n_line, row_to, member, pitch);
+        } else {
+          stage_line(line, first, step, n_line, row_to, pitch);
+        }
+      }
+    }
+  }
+}
+
 /// Columns of outputs, from `col` on, whose tap b is inside x: [first, end).
 struct Inside {
   int64_t first, end;
@@ -137,6 +225,10 @@ template <class T, class A>
 SWATH_ALWAYS_INLINE void stage_taps(const DynamicProblem& p, const T* taps, int64_t n, int64_t g,
                                     const Window& w, int64_t row, A* tile, int64_t pitch) {
   const bool moves = p.role == DynamicRole::input_grad;
+  if (!moves && !p.renormalize && p.taps.m == 1 && p.taps.w != 1) {
+    const Line<T> line{taps + p.taps.at(n, g, 0, row, 0), p.taps.w, p.cols().y};
+    return stage_lines(line, p.n_taps(), w.col, 1, w.n_cols, tile, pitch, pitch);
+  }
   for (int64_t a = 0; a < w.h.n_taps; ++a) {
     const int64_t tap_row = row + (moves ? w.h.shift(a) : 0);
     for (int64_t c = 0; c < w.w.n_taps; ++c, tile += pitch) {
@@ -230,8 +322,8 @@ size_t packed_bytes(const void* problem) noexcept {
   return static_cast<size_t>(n) * sizeof(typename AccOf<S>::type);
 }
 
-size_t no_bytes(const void*) noexcept { return 0; }
-void no_pack(const void*, const Buffers&, void*) noexcept {}
+[[maybe_unused]] size_t no_bytes(const void*) noexcept { return 0; }
+[[maybe_unused]] void no_pack(const void*, const Buffers&, void*) noexcept {}
 
 using f32 = float;
 using f64 = double;

@@ -145,16 +145,7 @@ class TapsGradWorker {
   Source copy_x(const DynamicTask& task, const Window& w, int64_t m, int64_t n) const {
     const int64_t lines = smaller(w.w.in_stride, w.w.span()), pitch = x_pitch(w);
     const int64_t n_rows = w.n_in_rows();
-    A* to = x_;
-    for (int64_t j = 0; j < n; ++j) {
-      for (int64_t row = 0; row < n_rows; ++row) {
-        const Line<S> line = input_line<S>(p_, *b_, task.n, task.g, m + j, w.in_row(row));
-        for (int64_t f = 0; f < lines; ++f, to += pitch) {
-          const int64_t n_line = (w.n_in_cols() - 1 - f) / w.w.in_stride + 1;
-          stage_line(line, w.first_col() + f, w.w.in_stride, n_line, to, pitch);
-        }
-      }
-    }
+    stage_window<S>(p_, *b_, task.n, task.g, m, n, w, x_, lines, pitch);
     return {x_, n_rows * lines * pitch, lines * pitch};
   }
   Source dy_in_place(const DynamicTask& task, const Window& w, int64_t m) const {
@@ -162,12 +153,19 @@ class TapsGradWorker {
             p_.dy.m, p_.dy.h};
   }
   Source copy_dy(const DynamicTask& task, const Window& w, int64_t m, int64_t n) const {
+    const S* first =
+        static_cast<const S*>(b_->read(p_.dy.ref)) + p_.dy.at(task.n, task.g, m, w.row, w.col);
+    if (p_.dy.m == 1 && p_.dy.w != 1) {
+      for (int64_t i = 0; i < w.n_rows; ++i) {
+        const Line<S> line{first + i * p_.dy.h, p_.dy.w, w.n_cols};
+        stage_lines(line, n, 0, 1, w.n_cols, dy_ + i * pitch_, w.n_rows * pitch_, pitch_);
+      }
+      return {dy_, w.n_rows * pitch_, pitch_};
+    }
     A* to = dy_;
     for (int64_t j = 0; j < n; ++j) {
       for (int64_t i = 0; i < w.n_rows; ++i, to += pitch_) {
-        const S* from = static_cast<const S*>(b_->read(p_.dy.ref)) +
-                        p_.dy.at(task.n, task.g, m + j, w.row + i, w.col);
-        widen_row(from, p_.dy.w, to, w.n_cols);
+        widen_row(first + j * p_.dy.m + i * p_.dy.h, p_.dy.w, to, w.n_cols);
       }
     }
     return {dy_, w.n_rows * pitch_, pitch_};
@@ -180,6 +178,9 @@ class TapsGradWorker {
   }
   void write(const DynamicTask& task, const Window& w, int64_t row, const A* dp) const {
     S* out = static_cast<S*>(b_->write(p_.out.ref)) + p_.out.at(task.n, task.g, 0, row, w.col);
+    if (p_.out.m == 1 && p_.out.w != 1) {
+      return write_lines(dp, pitch_, w.n_terms(), w.n_cols, out, p_.out.w);
+    }
     for (int64_t k = 0; k < w.n_terms(); ++k) {
       narrow_row(dp + k * pitch_, out + k * p_.out.m, p_.out.w, w.n_cols);
     }

@@ -70,8 +70,9 @@ def dynamic_conv1d(
 
     Notes
     -----
-    Sums and softmax are accumulated in float32, or float64 for float64, tap by tap in order; results
-    are bitwise the same for any number of threads, and for any chunks of a stream (`DynamicConv1d`).
+    Sums and softmax are accumulated in float32, or float64 for float64, tap by tap in order;
+    results are bitwise the same for any number of threads, and for any chunks of a stream
+    (`DynamicConv1d`).
     Cost: B C T K products, one read of x and weight and one write; the softmax is taken on tiles in
     cache, an exponential for every tap of a head.
 
@@ -340,7 +341,7 @@ def small_kernel_aggregation2d(
 
 def shared_taps(weight: Array) -> Array:
     """(H, 1, K) -> (H, K)."""
-    shape = getattr(weight, "shape", ())
+    shape: tuple[int, ...] = getattr(weight, "shape", ())
     return weight.reshape(shape[0], shape[2]) if len(shape) == 3 and shape[1] == 1 else weight
 
 
