@@ -13,6 +13,7 @@ void bind_executor(py::module_& m);
 void bind_registry(py::module_& m);
 void bind_explain(py::module_& m);
 void bind_plan(py::module_& m);
+void bind_long_plan(py::module_& m);
 
 void bind_sliding_conv(py::module_& m);
 void bind_gated_conv(py::module_& m);
@@ -21,10 +22,13 @@ void bind_conv_transpose(py::module_& m);
 void bind_conv_backward(py::module_& m);
 void bind_pooling(py::module_& m);
 void bind_gates(py::module_& m);
+void bind_dynamic_conv(py::module_& m);
+void bind_dynamic_stream(py::module_& m);
 void bind_channel_gate(py::module_& m);
 void bind_pooling_backward(py::module_& m);
 void bind_space_to_depth(py::module_& m);
 void bind_long_conv2d(py::module_& m);
 void bind_band_split(py::module_& m);
+void bind_long_conv(py::module_& m);
 
 }  // namespace swath::python

@@ -21,10 +21,14 @@ PYBIND11_MODULE(_core, m, pybind11::mod_gil_not_used()) {
   bind_conv_backward(m);
   bind_pooling(m);
   bind_gates(m);
+  bind_dynamic_conv(m);
+  bind_dynamic_stream(m);
   bind_channel_gate(m);
   bind_pooling_backward(m);
   bind_space_to_depth(m);
   bind_long_conv2d(m);
   bind_band_split(m);
+  bind_long_conv(m);
   bind_plan(m);
+  bind_long_plan(m);
 }

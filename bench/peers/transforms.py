@@ -30,9 +30,11 @@ def prepare_scipy(workload: Workload, values: Mapping[str, Array]) -> Prepared:
     return Prepared(fastest(ways), np.asarray)
 
 
-def prepare_torch(workload: Workload, tensors: Mapping[str, Any]) -> Prepared:
+def prepare_torch(workload: Workload, tensors: Mapping[str, Any], *, is_last: bool) -> Prepared:
     import torch
 
+    if is_last:
+        raise Unsupported("memory format")
     check(workload)
     if workload.function == "band_split":
         made = bands_by(torch.fft.rfft2, torch.fft.irfft2, workload, tensors["x"])

@@ -29,9 +29,19 @@ from swath.ops.conv_plan import (
     PartialConv3d,
 )
 from swath.ops.conv_transpose import conv_transpose1d, conv_transpose2d, conv_transpose3d
+from swath.ops.dynamic_conv import (
+    dynamic_conv1d,
+    dynamic_conv2d,
+    involution2d,
+    lightweight_conv1d,
+    small_kernel_aggregation2d,
+)
+from swath.ops.dynamic_plan import DynamicConv1d
 from swath.ops.gate_mul import gate_mul
 from swath.ops.gated_conv import gated_conv1d, gated_conv2d, gated_conv3d
+from swath.ops.long_conv import long_conv
 from swath.ops.long_conv2d import long_conv2d
+from swath.ops.long_conv_plan import LongConv
 from swath.ops.partial_conv import partial_conv1d, partial_conv2d, partial_conv3d
 from swath.ops.pooling import (
     avg_pool1d,
@@ -53,12 +63,14 @@ __all__ = [
     "DTypeError",
     "DeviceError",
     "DeviceFailure",
+    "DynamicConv1d",
     "Error",
     "GatedConv1d",
     "GatedConv2d",
     "GatedConv3d",
     "InternalError",
     "LayoutError",
+    "LongConv",
     "OutOfMemoryError",
     "ParamError",
     "PartialConv1d",
@@ -80,12 +92,17 @@ __all__ = [
     "conv_transpose2d",
     "conv_transpose3d",
     "depth_to_space",
+    "dynamic_conv1d",
+    "dynamic_conv2d",
     "gate_mul",
     "gated_conv1d",
     "gated_conv2d",
     "gated_conv3d",
     "grad",
     "info",
+    "involution2d",
+    "lightweight_conv1d",
+    "long_conv",
     "long_conv2d",
     "max_pool1d",
     "max_pool2d",
@@ -97,6 +114,7 @@ __all__ = [
     "patterns",
     "set_num_threads",
     "sliding_reduce",
+    "small_kernel_aggregation2d",
     "space_to_depth",
     "spatial_gate",
     "spatial_softmax_gate",

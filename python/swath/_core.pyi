@@ -40,6 +40,38 @@ class Buffer(metaclass=_Pybind11Type):
     @property
     def dtype(self) -> str: ...
 
+class LongConvPlan(metaclass=_Pybind11Type):
+    def __init__(
+        self,
+        k: Array,
+        skip: Array | None,
+        bias: Array | None,
+        response: Array | None,
+        mode: object,
+        offset: object,
+        n_fft: object,
+        correlate: object,
+        head_map: object,
+        method: object,
+        layout: object,
+        length: object,
+        threads: object,
+        /,
+    ) -> None: ...
+    def __call__(
+        self,
+        u: Array,
+        *,
+        pre_gate: Array | None = None,
+        post_gate: Array | None = None,
+        out: Array | None = None,
+        threads: object = None,
+    ) -> Array: ...
+    def workspace_bytes(self, shape: Sequence[SupportsIndex]) -> int: ...
+    def flops(self, shape: Sequence[SupportsIndex]) -> int: ...
+    def bytes(self, shape: Sequence[SupportsIndex]) -> int: ...
+    def _arrays(self) -> dict[str, Any]: ...
+
 class ConvPlan(metaclass=_Pybind11Type):
     def __init__(
         self,
@@ -73,6 +105,59 @@ class ConvPlan(metaclass=_Pybind11Type):
     def flops(self, shape: Sequence[SupportsIndex]) -> int: ...
     def bytes(self, shape: Sequence[SupportsIndex]) -> int: ...
     def _arrays(self) -> dict[str, Buffer | None]: ...
+
+class DynamicState(metaclass=_Pybind11Type):
+    def __init__(
+        self,
+        dtype: str,
+        layout: str,
+        columns: SupportsIndex,
+        batch: SupportsIndex,
+        channels: SupportsIndex,
+        n_seen: SupportsIndex,
+        data: bytes,
+        /,
+    ) -> None: ...
+    def _parts(self) -> tuple[str, str, int, int, int, int, bytes]: ...
+    @property
+    def batch(self) -> int: ...
+    @property
+    def channels(self) -> int | None: ...
+    @property
+    def n_seen(self) -> int: ...
+
+class DynamicConvPlan(metaclass=_Pybind11Type):
+    def __init__(
+        self,
+        weight: Array,
+        padding: object,
+        softmax: object,
+        renormalize_padding: object,
+        head_map: object,
+        layout: object,
+        threads: object,
+        /,
+    ) -> None: ...
+    def __call__(
+        self, x: Array, *, out: Array | None = None, threads: int | None = None
+    ) -> Array: ...
+    def _state_parts(
+        self, batch: object, channels: object, /
+    ) -> tuple[str, str, int, int, int, int, bytes]: ...
+    def _step(
+        self,
+        x: Array,
+        state: DynamicState,
+        weight: Array | None,
+        out: Array | None,
+        threads: object,
+        is_end: bool,
+        /,
+    ) -> Array: ...
+    def workspace_bytes(self, shape: Sequence[SupportsIndex]) -> int: ...
+    def flops(self, shape: Sequence[SupportsIndex]) -> int: ...
+    def bytes(self, shape: Sequence[SupportsIndex]) -> int: ...
+    def _weight(self) -> Buffer: ...
 
 class GatedConvPlan(metaclass=_Pybind11Type):
     def __init__(
@@ -300,6 +385,39 @@ def space_to_depth(
 def depth_to_space(
     x: Array, block: object, order: object, layout: object, out: Array | None, threads: object, /
 ) -> Array: ...
+def dynamic_conv(
+    which: int,
+    x: Array,
+    weight: Array,
+    kernel: object,
+    stride: object,
+    dilation: object,
+    padding: object,
+    softmax: object,
+    renormalize_padding: object,
+    map: object,
+    layout: object,
+    out: Array | None,
+    threads: object,
+    /,
+) -> Array: ...
+def dynamic_conv_backward(
+    which: int,
+    dy: Array,
+    x: Array,
+    weight: Array,
+    kernel: object,
+    stride: object,
+    dilation: object,
+    padding: object,
+    softmax: object,
+    renormalize_padding: object,
+    map: object,
+    layout: object,
+    needs: object,
+    threads: object,
+    /,
+) -> Any: ...
 def gate_mul(
     a: Array,
     b: Array,
@@ -343,6 +461,45 @@ def spatial_gate_backward(
     logits: Array,
     residual: object,
     ndim: object,
+    layout: object,
+    needs: object,
+    threads: object,
+    /,
+) -> Any: ...
+def long_conv(
+    u: Array,
+    k: Array,
+    mode: object,
+    offset: object,
+    skip: Array | None,
+    bias: Array | None,
+    pre_gate: Array | None,
+    post_gate: Array | None,
+    response: Array | None,
+    n_fft: object,
+    correlate: object,
+    head_map: object,
+    method: object,
+    layout: object,
+    out: Array | None,
+    threads: object,
+    /,
+) -> Array: ...
+def long_conv_backward(
+    dy: Array,
+    u: Array,
+    k: Array,
+    mode: object,
+    offset: object,
+    skip: Array | None,
+    bias: Array | None,
+    pre_gate: Array | None,
+    post_gate: Array | None,
+    response: Array | None,
+    n_fft: object,
+    correlate: object,
+    head_map: object,
+    method: object,
     layout: object,
     needs: object,
     threads: object,

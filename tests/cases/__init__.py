@@ -6,9 +6,11 @@ from cases import (
     conv_backward,
     conv_transpose,
     conv_weight_grad,
+    dynamic,
     gated_conv,
     gates,
     long_conv2d,
+    long_conv,
     partial_conv,
     pooling,
     pooling_backward,
@@ -29,9 +31,11 @@ CASES: dict[str, list[Case]] = {
     "spatial_gate": gates.SPATIAL_CASES,
     "channel_stats": gates.STATS_CASES,
     "channel_gate": gates.CHANNEL_CASES,
+    "dynamic_conv": dynamic.CASES,
     "plane_fft": [*long_conv2d.FFT_CASES],
     "long_conv2d": [*long_conv2d.DIRECT_CASES],
     "band_split": [*long_conv2d.BAND_CASES],
+    "long_conv": long_conv.CASES,
     "conv_weight_grad": [*conv_weight_grad.CASES],
     "conv_backward": [*conv_backward.CASES],
 }
@@ -48,7 +52,9 @@ WORKLOADS: dict[str, list[Workload]] = {
     "gate_mul": gates.GATE_WORKLOADS,
     "spatial_gate": gates.SPATIAL_WORKLOADS,
     "channel_gate": gates.CHANNEL_WORKLOADS,
+    "dynamic_conv": dynamic.WORKLOADS,
     "long_conv2d": long_conv2d.LONG_WORKLOADS,
     "band_split": long_conv2d.BAND_WORKLOADS,
+    "long_conv": long_conv.WORKLOADS,
 }
 ALL_CASES: list[Case] = [case for cases in CASES.values() for case in cases]

@@ -9,9 +9,11 @@
 
 #include <swath/ops/band_split.h>
 #include <swath/ops/conv_backward.h>
+#include <swath/ops/dynamic_conv.h>
 #include <swath/ops/gated_conv.h>
 #include <swath/ops/gates.h>
 #include <swath/ops/long_conv2d.h>
+#include <swath/ops/long_conv.h>
 #include <swath/ops/partial_conv.h>
 #include <swath/ops/pooling.h>
 #include <swath/ops/sliding_conv.h>

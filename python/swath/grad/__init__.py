@@ -11,6 +11,14 @@ from swath.grad.conv import (
     conv_transpose2d,
     conv_transpose3d,
 )
+from swath.grad.dynamic_conv import (
+    DynamicConvGrads,
+    dynamic_conv1d,
+    dynamic_conv2d,
+    involution2d,
+    lightweight_conv1d,
+    small_kernel_aggregation2d,
+)
 from swath.grad.gates import (
     branch_select,
     channel_gate,
@@ -18,6 +26,7 @@ from swath.grad.gates import (
     spatial_gate,
     spatial_softmax_gate,
 )
+from swath.grad.long_conv import LongConvGrads, long_conv
 from swath.grad.long_conv2d import LongConv2dGrads, band_split, long_conv2d
 from swath.grad.masked_conv import (
     PartialConvGrads,
@@ -42,8 +51,10 @@ from swath.grad.space_to_depth import depth_to_space, space_to_depth
 __all__ = [
     "ConvGrads",
     "ConvTransposeGrads",
+    "DynamicConvGrads",
     "InputGradient",
     "LongConv2dGrads",
+    "LongConvGrads",
     "PartialConvGrads",
     "avg_pool1d",
     "avg_pool2d",
@@ -58,10 +69,15 @@ __all__ = [
     "conv_transpose2d",
     "conv_transpose3d",
     "depth_to_space",
+    "dynamic_conv1d",
+    "dynamic_conv2d",
     "gate_mul",
     "gated_conv1d",
     "gated_conv2d",
     "gated_conv3d",
+    "involution2d",
+    "lightweight_conv1d",
+    "long_conv",
     "long_conv2d",
     "max_pool1d",
     "max_pool2d",
@@ -70,6 +86,7 @@ __all__ = [
     "partial_conv2d",
     "partial_conv3d",
     "sliding_reduce",
+    "small_kernel_aggregation2d",
     "space_to_depth",
     "spatial_gate",
     "spatial_softmax_gate",
