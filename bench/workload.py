@@ -111,6 +111,9 @@ class Workload:
         plan_class = getattr(swath, plan_name(self.function), None)
         if plan_class is None or self.in_place or self.is_dynamic:
             return None
+        if self.op == "attention":
+            attend = plan_class(**self.kwargs)
+            return lambda: attend(values["q"], values["k"], values["v"])
         if self.op == "long_conv":
             long = plan_class(values["k"], length=values["u"].shape[-1], **self.kwargs)
             gates = {k: v for k, v in values.items() if k.endswith("_gate")}
@@ -162,6 +165,11 @@ def allowed_difference(workload: Workload, values: Mapping[str, Array], largest:
         gates = [float(np.abs(v).max()) for n, v in values.items() if n.endswith("_gate")]
         rule = swath.testing.tolerance(numpy_dtype(workload.dtype), 4 * values["u"].shape[-1])
         return math.prod(norms) * math.prod(gates) * rule + rounding
+    if workload.op == "attention":  # means of v; a logit's error counts with its size
+        terms = math.prod(workload.shape("k")[2:-1]) + workload.shape("k")[-1]
+        largest_logit = 4 * float(np.abs(values["q"].astype(np.float64)).max())
+        rule = swath.testing.tolerance(numpy_dtype(workload.dtype), terms)
+        return largest_logit * largest * rule + rounding
     summed = values["dy"] if workload.is_gradient else values[workload.main]
     reach = float(np.abs(summed.astype(np.float64)).max())
     if workload.op in TOOLS:  # sums over tokens, then over channels
@@ -284,6 +292,8 @@ def shrink(workload: Workload) -> Workload:
         return workload
     if workload.is_dynamic:
         return shrink_positions(workload)
+    if workload.op == "attention":
+        return shrink_tokens(workload)
     arrays = {}
     for name, (shape, dtype) in workload.arrays.items():
         limit = TINY_KERNEL if name == "weight" else TINY_EXTENT
@@ -300,6 +310,15 @@ def shrink(workload: Workload) -> Workload:
         shape, dtype = arrays["dy"]
         arrays["dy"] = ((*shape[:2], *spatial), dtype)
     return replace(workload, arrays=arrays, kwargs=kwargs)
+
+
+def shrink_tokens(workload: Workload) -> Workload:
+    """Tokens of at most twice an axis, for the widest neighbourhood; heads stay as they are."""
+    arrays = {
+        name: ((*shape[:2], *(min(n, 2 * TINY_EXTENT) for n in shape[2:-1]), shape[-1]), dtype)
+        for name, (shape, dtype) in workload.arrays.items()
+    }
+    return replace(workload, arrays=arrays)
 
 
 def shrink_positions(workload: Workload) -> Workload:

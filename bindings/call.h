@@ -15,7 +15,8 @@
 
 namespace swath::python {
 
-inline constexpr int kMaxArrays = 32;
+/// As many as any call has, and as most calls have at most.
+inline constexpr int kMaxArrays = 32, kUsualArrays = 10;
 
 enum class OutMayBeX : bool { no, yes };
 

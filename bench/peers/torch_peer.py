@@ -14,7 +14,15 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from peers import fft_rows, torch_deform, torch_dynamic, torch_gates, torch_tools, transforms
+from peers import (
+    fft_rows,
+    torch_attention,
+    torch_deform,
+    torch_dynamic,
+    torch_gates,
+    torch_tools,
+    transforms,
+)
 from peers.base import Geometry, Peer, Prepared, Unsupported, fastest, geometry
 from workload import GATES, TOOLS, Array, Workload
 
@@ -49,6 +57,7 @@ class TorchPlanar(Peer):
     compositions: ClassVar = {
         **dict.fromkeys(GATES, torch_gates.prepare),
         **dict.fromkeys(TOOLS, torch_tools.prepare),
+        "attention": torch_attention.prepare,
         "dynamic_conv": torch_dynamic.prepare,
         "long_conv": long_rows,
         **dict.fromkeys(("deform_conv", "sample_conv"), torch_deform.prepare),

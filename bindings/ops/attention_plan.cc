@@ -73,7 +73,7 @@ class AttentionPlan {
   py::object run(py::handle q, py::handle k, py::handle v, py::handle low_rank, py::handle key_bias,
                  py::handle key_mask, py::handle extra_kv, py::handle return_lse, py::handle out,
                  py::handle threads) const {
-    Call call(kName, Accept::floats, kAttentionArrays);
+    Call call(kName, Accept::floats, kMaxArrays);
     const TensorDesc& q_desc = call.input(0, q, "q");
     const TensorDesc& k_desc = call.input(1, k, "k");
     const TensorDesc& v_desc = call.input(2, v, "v");

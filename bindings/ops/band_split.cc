@@ -22,7 +22,7 @@ BandSplitParams read_bands(const char* op, py::handle cutoffs, py::handle metric
 /// A list of the bands.
 py::object band_split(py::handle x, py::handle cutoffs, py::handle metric, py::handle threads) {
   constexpr const char* op = "band_split";
-  Call call(op);
+  Call call(op, Accept::floats, kMaxArrays);
   const TensorDesc& x_desc = call.input(0, x, "x");
   const BandSplitParams p = read_bands(op, cutoffs, metric);
   const int n_threads = read_threads(threads, {op, "threads"});
@@ -38,7 +38,7 @@ py::object band_split(py::handle x, py::handle cutoffs, py::handle metric, py::h
 py::tuple band_split_backward(py::handle dys, py::handle x, py::handle cutoffs, py::handle metric,
                               py::handle needs, py::handle threads) {
   constexpr const char* op = "grad.band_split";
-  Call call(op);
+  Call call(op, Accept::floats, kMaxArrays);
   const TensorDesc& x_desc = call.input(0, x, "x");
   std::vector<const TensorDesc*> given;
   if (PyList_Check(dys.ptr()) || PyTuple_Check(dys.ptr())) {

@@ -39,7 +39,7 @@ std::vector<AttentionPart> read_parts(Call& call, int slot, py::handle parts, co
 
 py::tuple merge_attention(py::handle parts, py::handle threads) {
   constexpr const char* op = "merge_attention";
-  Call call(op);
+  Call call(op, Accept::floats, kMaxArrays);
   const std::vector<AttentionPart> found = read_parts(call, 0, parts, op);
   const int n_threads = read_threads(threads, {op, "threads"});
   std::vector<py::object> results =
@@ -50,7 +50,7 @@ py::tuple merge_attention(py::handle parts, py::handle threads) {
 py::list merge_attention_backward(py::handle d_o, py::handle dlse, py::handle parts,
                                   py::handle threads) {
   constexpr const char* op = "grad.merge_attention";
-  Call call(op);
+  Call call(op, Accept::floats, kMaxArrays);
   const TensorDesc& do_desc = call.input(0, d_o, "do");
   const TensorDesc* dlse_desc = call.optional_input(1, dlse, "dlse");
   const std::vector<AttentionPart> found = read_parts(call, 2, parts, op);

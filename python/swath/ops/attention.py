@@ -102,7 +102,8 @@ def attention(
     sink : array, shape (H,), optional
         A logit that takes its share and gives nothing.
     extra_kv : list of (k, v, log_weight, "all" | "grid"), optional
-        At most 8 arrays of more keys, (B, H_kv, M, D) in the layout of k. ``log_weight`` is a
+        At most 6 arrays of more keys, (B, H_kv, M, D) in the layout of k; one fewer for each member
+        of a union. ``log_weight`` is a
         number or an array (B|1, M). "grid": only for queries after the prefix.
     return_lse : bool
     layout : "heads_first" | "heads_last"
