@@ -216,9 +216,7 @@ def _both(cases: list[LongCase]) -> list[LongCase]:
 
 def gradients(case: LongCase) -> list[LongCase]:
     found = [r for r, name in RESULTS.items() if name in ("u", "k", *case.extras)]
-    return [
-        replace(case, id=f"{case.id}_{r}", function="grad.long_conv", result=r) for r in found
-    ]
+    return [replace(case, id=f"{case.id}_{r}", function="grad.long_conv", result=r) for r in found]
 
 
 _SMALL = [c for c in _FORWARD if 0 not in c.x and c.x[-1] < 1000 and c.fill == "normal"]
