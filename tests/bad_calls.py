@@ -9,8 +9,8 @@ import numpy as np
 from bad_call import F32, BadCall, ones, wrong
 from bad_calls_dynamic import DYNAMIC
 from bad_calls_gates import GATES
-from bad_calls_long2d import LONG2D
 from bad_calls_long import LONG
+from bad_calls_long2d import LONG2D
 
 
 def _conv(id_: str, error: str, arg: str, x: Any = None, w: Any = None, **kwargs: Any) -> BadCall:
