@@ -30,6 +30,7 @@ LAYOUTS = (
     "pooling",
     "pooling_backward",
 )
+TOOLS = ("tokens", "merge_attention", "linear_attention", "select_blocks")
 GATES = ("gate_mul", "spatial_gate", "channel_gate")
 TINY_EXTENT, TINY_KERNEL = 12, 11  # spatial sizes of --small
 
@@ -110,6 +111,10 @@ class Workload:
         plan_class = getattr(swath, plan_name(self.function), None)
         if plan_class is None or self.in_place or self.is_dynamic:
             return None
+        if self.op == "long_conv":
+            long = plan_class(values["k"], length=values["u"].shape[-1], **self.kwargs)
+            gates = {k: v for k, v in values.items() if k.endswith("_gate")}
+            return lambda: long(values["u"], **gates)
         constant = [values[name] for name in ("weight", "bias") if name in values]
         x, plan = values["x"], plan_class(*constant, **self.kwargs)
         if "mask" in values:
@@ -151,8 +156,18 @@ def allowed_difference(workload: Workload, values: Mapping[str, Array], largest:
 
     16-bit results are rounded once more, by half a unit of the `largest` one each.
     """
+    rounding = {"f16": 2.0**-10, "bf16": 2.0**-7}.get(workload.dtype, 0.0) * largest
+    if workload.op == "long_conv":  # the bound of FFT methods: of a row, by its norms
+        norms = [float(np.sqrt((values[n].astype(np.float64) ** 2).sum(-1)).max()) for n in "uk"]
+        gates = [float(np.abs(v).max()) for n, v in values.items() if n.endswith("_gate")]
+        rule = swath.testing.tolerance(numpy_dtype(workload.dtype), 4 * values["u"].shape[-1])
+        return math.prod(norms) * math.prod(gates) * rule + rounding
     summed = values["dy"] if workload.is_gradient else values[workload.main]
     reach = float(np.abs(summed.astype(np.float64)).max())
+    if workload.op in TOOLS:  # sums over tokens, then over channels
+        terms = sum(max(v.shape) for v in values.values())
+        rounding = {"f16": 2.0**-10, "bf16": 2.0**-7}.get(workload.dtype, 0.0) * 4
+        return reach**2 * swath.testing.tolerance(numpy_dtype(workload.dtype), terms) + rounding
     terms = math.prod(per_axis_window(workload)) if "window" in workload.kwargs else 1
     if workload.is_dynamic:
         weight = np.abs(values["weight"].astype(np.float64))
@@ -177,7 +192,6 @@ def allowed_difference(workload: Workload, values: Mapping[str, Array], largest:
         reach *= max(weight.sum(axis=tuple(range(1, weight.ndim))).max(), weight.sum(0).max())
     elif workload.kwargs.get("op") == "sum" or workload.is_gradient:
         reach *= terms
-    rounding = {"f16": 2.0**-10, "bf16": 2.0**-7}.get(workload.dtype, 0.0) * largest
     return 2 * reach * swath.testing.tolerance(numpy_dtype(workload.dtype), terms) + rounding
 
 
@@ -211,7 +225,7 @@ def make_arrays(workload: Workload) -> dict[str, Array]:
         if name == "mask":
             values[name] = tiled_mask(rng, shape)
             continue
-        scale = 1 / math.sqrt(math.prod(shape[1:])) if name == "weight" else 1.0
+        scale = 1 / math.sqrt(math.prod(shape[1:])) if name in ("weight", "k") else 1.0
         values[name] = (rng.standard_normal(shape, np.float32) * scale).astype(numpy_dtype(dtype))
     if workload.in_place:
         weight = values["weight"]

@@ -51,7 +51,7 @@ const TensorDesc* Call::optional_input(int slot, py::handle object, const char* 
 void Call::out(py::handle object, OutMayBeX rule) {
   if (object.is_none()) return;
   read_output(object, {op_, "out"}, accept_, out_);
-  for (int slot = 0; slot < kMaxArrays; ++slot) {
+  for (size_t slot = 0; slot < arrays_.size(); ++slot) {
     if (names_[slot] == nullptr) continue;
     const TensorView& input = arrays_[slot].view;
     if (slot == 0 && rule == OutMayBeX::yes && is_same_array(out_.view, input)) {
@@ -87,6 +87,15 @@ py::object Call::run(const Plan& plan, int n_threads) {
   Result result = make_result(plan.outputs()[0], 0);
   void* const outputs[] = {result.view.data};
   run_plan(plan, outputs, limit);
+  return has_out() ? std::move(result.object) : finish_result(std::move(result), arrays_[0]);
+}
+
+py::object Call::make(const Plan& shape, double seconds, const std::function<void(void*)>& fill) {
+  Result result = make_result(shape.outputs()[0], 0);
+  {
+    const MaybeReleaseGil gil(seconds > kReleaseAbove);
+    fill(result.view.data);
+  }
   return has_out() ? std::move(result.object) : finish_result(std::move(result), arrays_[0]);
 }
 
@@ -131,7 +140,7 @@ py::tuple spread(std::vector<py::object> found, const std::vector<bool>& is_give
 py::object Call::explain(const Plan& plan, int n_threads) const {
   if (has_out()) check_out(out_, arrays_[0], {op_, "out"});
   std::vector<std::string> copies;
-  for (int slot = 0; slot < kMaxArrays; ++slot) {
+  for (size_t slot = 0; slot < arrays_.size(); ++slot) {
     if (*arrays_[slot].copied != '\0') {
       copies.push_back(format("{}: {}", names_[slot], arrays_[slot].copied));
     }

@@ -2,7 +2,7 @@
 // fill one of these and hand it a plan; all rules that hold for every operator are here.
 #pragma once
 
-#include <array>
+#include <functional>
 #include <span>
 #include <vector>
 
@@ -15,14 +15,15 @@
 
 namespace swath::python {
 
-inline constexpr int kMaxArrays = 18;
+inline constexpr int kMaxArrays = 32;
 
 enum class OutMayBeX : bool { no, yes };
 
 class Call {
  public:
   /// `op` is the public function's name, a string literal.
-  explicit Call(const char* op, Accept accept = Accept::floats) : op_(op), accept_(accept) {}
+  explicit Call(const char* op, Accept accept = Accept::floats, int n_arrays = kUsualArrays)
+      : op_(op), accept_(accept), arrays_(n_arrays), names_(n_arrays), pointers_(n_arrays) {}
 
   /// Slot 0 must be read first: results follow its library.
   const TensorDesc& input(int slot, py::handle object, const char* arg) {
@@ -46,6 +47,9 @@ class Call {
   /// Runs on at most `n_threads` (0: no limit) and returns the result; under info.explain records
   /// what would run and returns None.
   py::object run(const Plan& plan, int n_threads);
+  /// A new array for the first output of `shape`, or `out`, that `fill` writes into; `seconds` is
+  /// an estimate of its time.
+  py::object make(const Plan& shape, double seconds, const std::function<void(void*)>& fill);
   /// The same for a plan of several outputs: one array for each, in the library of slot 0. `out` is
   /// the first output. An output of x's dtype shares its kind, another is of a plain dtype.
   std::vector<py::object> run_all(const Plan& plan, int n_threads);
@@ -60,9 +64,9 @@ class Call {
   const char* op_;
   Accept accept_;
   bool is_in_place_ = false;
-  std::array<ArrayArg, kMaxArrays> arrays_;
-  std::array<const char*, kMaxArrays> names_{};
-  std::array<const void*, kMaxArrays> pointers_{};
+  std::vector<ArrayArg> arrays_;
+  std::vector<const char*> names_;
+  std::vector<const void*> pointers_;
   ArrayArg out_;
 };
 

@@ -48,7 +48,7 @@ LongConvPlan::LongConvPlan(LongConvParams params, const Constants& constants, in
   const TensorDesc u = is_first ? contiguous_desc(k.dtype, {0, n_channels, n})
                                 : contiguous_desc(k.dtype, {0, n, n_channels});
   plan_long_conv(describe(u), params_);
-  if (length > 0) spectra_for(u);
+  if (length > 0) spectra_for(describe(u));
 }
 
 LongConvArrays LongConvPlan::describe(const TensorDesc& u) const {
@@ -89,17 +89,21 @@ LongConvPlan::Spectra LongConvPlan::make_spectra(const TensorDesc& u) const {
   return made;
 }
 
-LongConvPlan::Spectra LongConvPlan::spectra_for(const TensorDesc& u) const {
+std::optional<LongConvPlan::Spectra> LongConvPlan::known_spectra(int64_t length) const {
   // Their order is that of the kernel that reads them.
-  if (is_kernel_forced()) return make_spectra(u);
-  const int64_t length = length_of(u);
-  {
-    const std::lock_guard lock(mutex_);
-    for (const Spectra& s : kept_) {
-      if (s.length == length) return s;
-    }
+  if (is_kernel_forced()) return std::nullopt;
+  const std::lock_guard lock(mutex_);
+  for (const Spectra& s : kept_) {
+    if (s.length == length) return s;
   }
-  Spectra made = make_spectra(u);
+  return std::nullopt;
+}
+
+LongConvPlan::Spectra LongConvPlan::spectra_for(const LongConvArrays& a) const {
+  if (std::optional<Spectra> known = known_spectra(length_of(*a.u))) return *std::move(known);
+  plan_long_conv(a, params_);  // refuses before spectra are made
+  Spectra made = make_spectra(*a.u);
+  if (is_kernel_forced()) return made;
   const std::lock_guard lock(mutex_);
   if (kept_.size() == kKept) kept_.erase(kept_.begin());
   kept_.push_back(made);
@@ -116,8 +120,7 @@ py::object LongConvPlan::run(py::handle u, py::handle pre_gate, py::handle post_
   set_constants(call);
   const int asked = read_threads(threads, {kOp, "threads"});
   call.out(out);
-  plan_long_conv(a, params_, call.options());  // refuses before spectra are made
-  const Spectra spectra = spectra_for(u_desc);
+  const Spectra spectra = spectra_for(a);
   if (spectra.buffer != nullptr) {
     a.spectrum = &spectra.buffer->desc;
     call.constant(kLongSpectrum, *spectra.buffer);
@@ -133,8 +136,7 @@ Plan LongConvPlan::plan_for(const std::vector<int64_t>& shape) const {
   const TensorDesc u =
       contiguous_desc(k_->desc.dtype, shape.data(), static_cast<int>(shape.size()));
   LongConvArrays a = describe(u);
-  plan_long_conv(a, params_);
-  const Spectra spectra = spectra_for(u);
+  const Spectra spectra = spectra_for(a);
   if (spectra.buffer != nullptr) a.spectrum = &spectra.buffer->desc;
   return plan_long_conv(a, params_);
 }
@@ -160,17 +162,17 @@ void bind_long_plan(py::module_& m) {
   py::class_<LongConvPlan>(m, "LongConvPlan")
       .def(py::init([](py::handle k, py::handle skip, py::handle bias, py::handle response,
                        py::handle mode, py::handle offset, py::handle n_fft, py::handle correlate,
-                       py::handle head_map, py::handle method, py::handle layout,
-                       py::handle length, py::handle threads) {
-             const LongConvParams params = read_long_params(
-                 kOp, {mode, offset, n_fft, correlate, head_map, method, layout});
+                       py::handle head_map, py::handle method, py::handle layout, py::handle length,
+                       py::handle threads) {
+             const LongConvParams params =
+                 read_long_params(kOp, {mode, offset, n_fft, correlate, head_map, method, layout});
              const int64_t n = length.is_none() ? 0 : read_int(length, {kOp, "length"});
              if (n < (length.is_none() ? 0 : 1)) {
                refuse({kOp, "length"}, length, "None or a positive integer");
              }
-             return std::make_unique<LongConvPlan>(
-                 params, LongConvPlan::Constants{k, skip, bias, response}, n,
-                 read_threads(threads, {kOp, "threads"}));
+             return std::make_unique<LongConvPlan>(params,
+                                                   LongConvPlan::Constants{k, skip, bias, response},
+                                                   n, read_threads(threads, {kOp, "threads"}));
            }),
            py::arg("k"), py::arg("skip"), py::arg("bias"), py::arg("response"), py::arg("mode"),
            py::arg("offset"), py::arg("n_fft"), py::arg("correlate"), py::arg("head_map"),
@@ -179,9 +181,8 @@ void bind_long_plan(py::module_& m) {
       .def(
           "__call__",
           [](const LongConvPlan& self, py::handle u, py::handle pre_gate, py::handle post_gate,
-             py::handle out, py::handle threads) {
-            return self.run(u, pre_gate, post_gate, out, threads);
-          },
+             py::handle out,
+             py::handle threads) { return self.run(u, pre_gate, post_gate, out, threads); },
           py::arg("u"), py::kw_only(), py::arg("pre_gate") = py::none(),
           py::arg("post_gate") = py::none(), py::arg("out") = py::none(),
           py::arg("threads") = py::none(), "Convolves u (B, D, L) with the plan's taps.")
@@ -190,12 +191,33 @@ void bind_long_plan(py::module_& m) {
           [](const LongConvPlan& self, Shape shape) { return self.workspace_bytes(shape); },
           py::arg("shape"), "Scratch memory of one call on a u of this shape.")
       .def(
-          "flops", [](const LongConvPlan& self, Shape shape) { return self.plan_for(shape).flops(); },
+          "flops",
+          [](const LongConvPlan& self, Shape shape) { return self.plan_for(shape).flops(); },
           py::arg("shape"), "Floating-point operations of one call on a u of this shape.")
       .def(
-          "bytes", [](const LongConvPlan& self, Shape shape) { return self.plan_for(shape).bytes(); },
+          "bytes",
+          [](const LongConvPlan& self, Shape shape) { return self.plan_for(shape).bytes(); },
           py::arg("shape"), "Bytes of all arrays of one call on a u of this shape.")
-      .def("_arrays", &LongConvPlan::arrays);
+      .def("_arrays", &LongConvPlan::arrays)
+      .def("init_state", &LongConvPlan::init_state, py::arg("batch"), py::arg("channels"),
+           py::pos_only())
+      .def("step", &LongConvPlan::step, py::arg("u"), py::arg("state"), py::arg("pre_gate"),
+           py::arg("post_gate"), py::arg("threads"), py::pos_only())
+      .def("flush", &LongConvPlan::flush, py::arg("state"), py::arg("post_gate"),
+           py::arg("threads"), py::pos_only());
+  py::class_<LongConvState>(m, "LongConvState", "What a stream of a LongConv remembers.")
+      .def(py::init<const Buffer&, const Buffer&, int64_t>(), py::arg("inputs"), py::arg("sums"),
+           py::arg("time"), py::pos_only())
+      .def_readonly("time", &LongConvState::time, "Inputs so far.")
+      .def("__copy__", &LongConvState::copy)
+      .def(
+          "__deepcopy__", [](const LongConvState& self, py::handle) { return self.copy(); },
+          py::arg("memo"))
+      .def("__reduce__", [](const py::object& self) {
+        const LongConvState copy = self.cast<const LongConvState&>().copy();
+        return py::make_tuple(py::type::of(self),
+                              py::make_tuple(copy.inputs, copy.sums, copy.time));
+      });
 }
 
 }  // namespace swath::python

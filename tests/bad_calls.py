@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from bad_call import F32, BadCall, ones, wrong
+from bad_calls_deform import DEFORM
 from bad_calls_dynamic import DYNAMIC
 from bad_calls_gates import GATES
 from bad_calls_long import LONG
@@ -381,6 +382,15 @@ MASKED = [
     _gated("residual_of_both", "ShapeError", "residual", residual=ones(2, 8, 7, 7)),
 ]  # fmt: skip
 
-BAD_CALLS: list[BadCall] = DYNAMIC + GATES + SHAPES + DTYPES + PARAMS + OTHERS + MASKED
-BAD_CALLS: list[BadCall] = GATES + LONG2D + SHAPES + DTYPES + PARAMS + OTHERS + MASKED
-BAD_CALLS: list[BadCall] = GATES + LONG + SHAPES + DTYPES + PARAMS + OTHERS + MASKED
+BAD_CALLS: list[BadCall] = [
+    *DEFORM,
+    *DYNAMIC,
+    *GATES,
+    *LONG,
+    *LONG2D,
+    *SHAPES,
+    *DTYPES,
+    *PARAMS,
+    *OTHERS,
+    *MASKED,
+]

@@ -16,6 +16,11 @@ def offset_of(n_taps: int, mode: str, offset: int | None) -> int:
     return n_taps - 1 if mode == "valid" else 0
 
 
+def output_length(length: int, n_taps: int, mode: str = "causal") -> int:
+    sizes = {"full": length + n_taps - 1, "valid": max(0, length - n_taps + 1)}
+    return sizes.get(mode, length)
+
+
 def matrix(
     length: int,
     k: Array,
@@ -28,8 +33,7 @@ def matrix(
 ) -> Array:
     """(n_out, length): c = matrix @ v, entry by entry from the definition."""
     n_taps = len(k)
-    sizes = {"full": length + n_taps - 1, "valid": max(0, length - n_taps + 1)}
-    n_out = sizes.get(mode, length)
+    n_out = output_length(length, n_taps, mode)
     t, s = np.arange(n_out)[:, None], np.arange(length)[None]
     if freq_mask is not None or n_fft is not None:
         n = length if n_fft is None else n_fft

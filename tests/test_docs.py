@@ -27,7 +27,14 @@ BLOCK = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
 def public_objects() -> Iterator[tuple[str, Any]]:
     """Functions and classes that a user can reach by name, each once."""
     seen: set[int] = set()
-    modules = {"": swath, "info.": swath.info, "testing.": swath.testing, "grad.": swath.grad}
+    modules = {
+        "": swath,
+        "info.": swath.info,
+        "kernels.": swath.kernels,
+        "order.": swath.order,
+        "testing.": swath.testing,
+        "grad.": swath.grad,
+    }
     for prefix, module in modules.items():
         for name, thing in vars(module).items():
             is_ours = getattr(thing, "__module__", "").startswith("swath")

@@ -14,9 +14,9 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from peers import torch_dynamic, torch_gates, transforms
+from peers import fft_rows, torch_deform, torch_dynamic, torch_gates, torch_tools, transforms
 from peers.base import Geometry, Peer, Prepared, Unsupported, fastest, geometry
-from workload import GATES, Array, Workload
+from workload import GATES, TOOLS, Array, Workload
 
 Tensor = torch.Tensor
 CONV = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
@@ -31,12 +31,27 @@ def to_tensor(values: Array) -> Tensor:
     return torch.from_numpy(values)
 
 
+def long_rows(workload: Workload, tensors: dict[str, Tensor], *, is_last: bool) -> Prepared:
+    if is_last:
+        raise Unsupported("layout")
+    call = fft_rows.prepare(workload, tensors, torch.fft.rfft, torch.fft.irfft)
+
+    def inference() -> Tensor:
+        with torch.inference_mode():
+            return call()  # type: ignore[return-value]
+
+    return Prepared(inference, lambda y: np.asarray(y.numpy()))
+
+
 class TorchPlanar(Peer):
     name = "torch"
     version = torch.__version__
     compositions: ClassVar = {
         **dict.fromkeys(GATES, torch_gates.prepare),
+        **dict.fromkeys(TOOLS, torch_tools.prepare),
         "dynamic_conv": torch_dynamic.prepare,
+        "long_conv": long_rows,
+        **dict.fromkeys(("deform_conv", "sample_conv"), torch_deform.prepare),
         **dict.fromkeys(("long_conv2d", "band_split"), transforms.prepare_torch),
     }
     is_last = False

@@ -257,6 +257,21 @@ SWATH_ALWAYS_INLINE V erf(V x) {
   return select(a < splat<V>(1), small, copy_sign(large, x));
 }
 
+/// log(x) for positive normal x: 2^n m with 1 <= m < 2. The error is that of log(m), which is up to
+/// 0.7, so that it is absolute near x = 1.
+template <class V>
+SWATH_ALWAYS_INLINE V log(V x) {
+  using T = Table<V>;
+  using B = Bits<Elem<V>>;
+  const auto bits = bit_cast<B>(x);
+  const auto n = (bits >> T::kMantissaBits) - T::kExponentBias;
+  const V z = bit_cast<Elem<V>>(bits - (n << T::kMantissaBits)) - splat<V>(1);
+  // kRound + n is exact, and n its lowest bits.
+  const V power = bit_cast<Elem<V>>(bit_cast<B>(splat<V>(T::kRound)) + n) - splat<V>(T::kRound);
+  const V small = z + mul_add(-(z * z), polynomial(z, T::kLog1p), power * splat<V>(T::kLn2Low));
+  return select(x == x, mul_add(power, splat<V>(T::kLn2High), small), x);
+}
+
 }  // namespace
 }  // namespace SWATH_ISA
 }  // namespace swath

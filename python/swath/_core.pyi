@@ -71,6 +71,25 @@ class LongConvPlan(metaclass=_Pybind11Type):
     def flops(self, shape: Sequence[SupportsIndex]) -> int: ...
     def bytes(self, shape: Sequence[SupportsIndex]) -> int: ...
     def _arrays(self) -> dict[str, Any]: ...
+    def init_state(self, batch: object, channels: object, /) -> LongConvState: ...
+    def step(
+        self,
+        u: Array,
+        state: LongConvState,
+        pre_gate: Array | None,
+        post_gate: Array | None,
+        threads: object,
+        /,
+    ) -> Array: ...
+    def flush(self, state: LongConvState, post_gate: Array | None, threads: object, /) -> Array: ...
+
+class LongConvState(metaclass=_Pybind11Type):
+    def __init__(self, inputs: Buffer, sums: Buffer, time: SupportsIndex, /) -> None: ...
+    @property
+    def time(self) -> int: ...
+    def __copy__(self) -> LongConvState: ...
+    def __deepcopy__(self, memo: object) -> LongConvState: ...
+    def __reduce__(self) -> tuple[Any, ...]: ...
 
 class ConvPlan(metaclass=_Pybind11Type):
     def __init__(
@@ -615,6 +634,111 @@ def band_split(x: Array, cutoffs: object, metric: object, threads: object, /) ->
 def band_split_backward(
     dys: object, x: Array, cutoffs: object, metric: object, needs: object, threads: object, /
 ) -> tuple[Array | None]: ...
+def host_values(array: Array, op: str, arg: str, /) -> tuple[Any, str]: ...
+def host_result(values: Any, like: Array, op: str, /) -> Any: ...
+def sample_conv(
+    ndim: int,
+    x: Array,
+    weight: Array,
+    bias: Array | None,
+    stride: object,
+    padding: object,
+    dilation: object,
+    groups: object,
+    padding_mode: object,
+    layout: object,
+    channels: object,
+    passthrough: object,
+    activation: object,
+    scale: Array | None,
+    shift: Array | None,
+    residual: Array | None,
+    residual_order: object,
+    out: Array | None,
+    threads: object,
+    /,
+) -> Array: ...
+def sample_conv_backward(
+    ndim: int,
+    dy: Array,
+    x: Array,
+    weight: Array,
+    bias: Array | None,
+    stride: object,
+    padding: object,
+    dilation: object,
+    groups: object,
+    padding_mode: object,
+    layout: object,
+    channels: object,
+    passthrough: object,
+    activation: object,
+    scale: Array | None,
+    shift: Array | None,
+    residual: Array | None,
+    residual_order: object,
+    needs: object,
+    threads: object,
+    /,
+) -> Any: ...
+def mix_kernels(coeff: Array, experts: Array, out: Array | None, threads: object, /) -> Array: ...
+def mix_kernels_backward(
+    dw: Array, coeff: Array, experts: Array, needs: object, threads: object, /
+) -> Any: ...
+def deform_conv(
+    x: Array,
+    weight: Array,
+    offset: Array,
+    mask: Array | None,
+    bias: Array | None,
+    stride: object,
+    padding: object,
+    dilation: object,
+    groups: object,
+    deform_groups: object,
+    layout: object,
+    out: Array | None,
+    threads: object,
+    /,
+) -> Array: ...
+def deform_conv_backward(
+    dy: Array,
+    x: Array,
+    weight: Array,
+    offset: Array,
+    mask: Array | None,
+    bias: Array | None,
+    stride: object,
+    padding: object,
+    dilation: object,
+    groups: object,
+    deform_groups: object,
+    layout: object,
+    needs: object,
+    threads: object,
+    /,
+) -> Any: ...
+def attention(
+    q: Array,
+    k: Array,
+    v: Array,
+    patterns: list[tuple[object, ...]],
+    causal: object,
+    scale: object,
+    bias: Array | None,
+    bias_kind: int,
+    low_rank: object,
+    key_bias: Array | None,
+    key_mask: Array | None,
+    softcap: object,
+    sink: Array | None,
+    extra_kv: object,
+    return_lse: object,
+    layout: object,
+    out: Array | None,
+    threads: object,
+    /,
+) -> Any: ...
 def explain(
     fn: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]
 ) -> dict[str, Any]: ...
@@ -671,3 +795,58 @@ def partial_conv_grad(
     threads: object,
     /,
 ) -> tuple[Array | None, ...]: ...
+def combine_tokens(
+    op: str,
+    arg: str,
+    x: Array,
+    offsets: Array | None,
+    sources: Array,
+    weights: Array | None,
+    g: Array | None,
+    options: dict[str, Any],
+    threads: int | None,
+    /,
+) -> Array: ...
+
+max_merge_parts: int
+
+def merge_attention(parts: object, threads: object, /) -> tuple[Array, Array]: ...
+def merge_attention_backward(
+    do: Array, dlse: Array | None, parts: object, threads: object, /
+) -> list[tuple[Array, Array]]: ...
+def linear_attention(
+    q: Array,
+    k: Array,
+    v: Array,
+    has_softmax: bool,
+    causal: object,
+    scale: object,
+    layout: object,
+    out: Array | None,
+    threads: object,
+    /,
+) -> Array: ...
+def linear_attention_backward(
+    do: Array,
+    q: Array,
+    k: Array,
+    v: Array,
+    has_softmax: bool,
+    causal: object,
+    scale: object,
+    layout: object,
+    needs: object,
+    threads: object,
+    /,
+) -> tuple[Array | None, ...]: ...
+def select_blocks(
+    q: Array,
+    k: Array,
+    parent_indices: Array | None,
+    parent_counts: Array | None,
+    forced: Array | None,
+    forced_rows: Array | None,
+    options: dict[str, Any],
+    threads: object,
+    /,
+) -> tuple[Array, Array, Array | None]: ...

@@ -24,6 +24,7 @@ Gate: TypeAlias = str | tuple[str, Any] | None
 """As Activation, or ``("asym_gauss", (a, mu, s1, s2))``."""
 
 Layout: TypeAlias = Literal["channels_first", "channels_last"]
+AttentionLayout: TypeAlias = Literal["heads_first", "heads_last"]
 PaddingMode: TypeAlias = Literal["zeros", "reflect", "replicate", "circular", "partial"]
 PassThrough: TypeAlias = Literal["copy", "none"]
 HeadMap: TypeAlias = Literal["blocked", "interleaved"]

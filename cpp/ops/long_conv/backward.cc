@@ -81,9 +81,7 @@ class Backward {
     }
   }
 
-  int64_t first_output() const {
-    return call_.is_masked ? call_.length - 1 : call_.first_output;
-  }
+  int64_t first_output() const { return call_.is_masked ? call_.length - 1 : call_.first_output; }
   RowSource output_gradient() const {
     return {call_.rows(call_.arrays.dy, kLongDy), call_.rows(call_.arrays.post_gate, kLongPostGate),
             call_.n_out, call_.is_periodic};

@@ -129,26 +129,14 @@ SWATH_ALWAYS_INLINE void dft(Complex<A> (&z)[8]) {
 /// z exp(2 pi i k / 16)
 template <int k, class A>
 SWATH_ALWAYS_INLINE Complex<A> turned_16(Complex<A> z) {
-  constexpr double kCos[] = {1,
-                             0.92387953251128675613,
-                             0.70710678118654752440,
-                             0.38268343236508977173,
-                             0,
-                             -0.38268343236508977173,
-                             -0.70710678118654752440,
-                             -0.92387953251128675613,
-                             -1,
-                             -0.92387953251128675613};
-  constexpr double kSin[] = {0,
-                             0.38268343236508977173,
-                             0.70710678118654752440,
-                             0.92387953251128675613,
-                             1,
-                             0.92387953251128675613,
-                             0.70710678118654752440,
-                             0.38268343236508977173,
-                             0,
-                             -0.38268343236508977173};
+  constexpr double kCos[] = {
+      1,  0.92387953251128675613,  0.70710678118654752440,  0.38268343236508977173,
+      0,  -0.38268343236508977173, -0.70710678118654752440, -0.92387953251128675613,
+      -1, -0.92387953251128675613};
+  constexpr double kSin[] = {
+      0, 0.38268343236508977173, 0.70710678118654752440, 0.92387953251128675613,
+      1, 0.92387953251128675613, 0.70710678118654752440, 0.38268343236508977173,
+      0, -0.38268343236508977173};
   if constexpr (k == 0) return z;
   return z * number(A(kCos[k]), A(kSin[k]));
 }
@@ -192,7 +180,8 @@ template <int kDistance, bool kIsHigh, class V, int... I>
 SWATH_ALWAYS_INLINE V exchanged(V a, V b, std::integer_sequence<int, I...>) {
   constexpr int kN = kLanes<Elem<V>>;
   if constexpr (kIsHigh) {
-    return shuffle(a, b, std::integer_sequence<int, ((I & kDistance) ? I + kN : I + kDistance)...>{});
+    return shuffle(a, b,
+                   std::integer_sequence<int, ((I & kDistance) ? I + kN : I + kDistance)...>{});
   } else {
     return shuffle(a, b,
                    std::integer_sequence<int, ((I & kDistance) ? I - kDistance + kN : I)...>{});

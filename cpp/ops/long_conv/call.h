@@ -11,7 +11,8 @@
 
 namespace swath {
 
-/// A legal call. c[t] = sum over taps of k[j] v[t - j + offset], reversed taps counted from the end.
+/// A legal call. c[t] = sum over taps of k[j] v[t - j + offset], reversed taps counted from the
+/// end.
 struct LongCall {
   CallSite site;
   const LongConvArrays& arrays;
@@ -39,6 +40,14 @@ struct LongCall {
   void check_mask() const;
   void check_extras() const;
 };
+
+/// Appends a step, with the tables that the chosen kernel needs.
+void add_long_step(PlanImpl& plan, const std::string& op, const LongProblem& problem,
+                   double cost_seconds);
+/// Appends the spectra of a problem whose method is chosen, unless it takes the taps as they are.
+void add_long_spectrum(PlanImpl& plan, const std::string& op, LongProblem& problem);
+/// Appends the rows, and before them the spectra if they are not an input.
+void add_long_rows(PlanImpl& plan, const std::string& op, LongProblem problem);
 
 /// Adds steps, with the tables that the chosen kernel needs.
 class LongSteps {

@@ -35,12 +35,33 @@ SWATH_ALWAYS_INLINE void sum_taps(const A* k, int64_t n_taps, const A* w, A* y) 
   for (int u = 0; u < kVectors; ++u) store(y + u * kLanes<A>, total[u]);
 }
 
+/// One vector of t, the taps in four chains: one would wait for each addition.
+template <class A>
+SWATH_ALWAYS_INLINE void sum_taps_of_one(const A* k, int64_t n_taps, const A* w, A* y) {
+  Vec<A> total = zero<A>();
+  for (int64_t first = 0; first < n_taps; first += kSumRun) {
+    const int64_t end = smaller(first + kSumRun, n_taps);
+    Vec<A> part[4];
+#pragma GCC unroll 4
+    for (Vec<A>& v : part) v = zero<A>();
+    const A* at = w + n_taps - 1;
+    int64_t j = first;
+    for (; j + 4 <= end; j += 4) {
+#pragma GCC unroll 4
+      for (int u = 0; u < 4; ++u) part[u] = mul_add(set1(k[j + u]), load(at - j - u), part[u]);
+    }
+    for (; j < end; ++j) part[0] = mul_add(set1(k[j]), load(at - j), part[0]);
+    total += (part[0] + part[1]) + (part[2] + part[3]);
+  }
+  store(y, total);
+}
+
 template <class A>
 __attribute__((noinline)) void convolve_row(const A* k, int64_t n_taps, const A* w, int64_t n,
                                             A* y) {
   int64_t t = 0;
   for (; t + 8 * kLanes<A> <= n; t += 8 * kLanes<A>) sum_taps<8>(k, n_taps, w + t, y + t);
-  for (; t < n; t += kLanes<A>) sum_taps<1>(k, n_taps, w + t, y + t);
+  for (; t < n; t += kLanes<A>) sum_taps_of_one(k, n_taps, w + t, y + t);
 }
 
 /// sums[j] += sum_t dc[t] w[t + n_taps - 1 - j], t < n; dc is 0 behind its end.
@@ -88,6 +109,8 @@ class Worker {
         return add_tap_part(task);
       case LongKind::taps:
         return finish_taps(task);
+      case LongKind::stage:
+        return keep_row(task);
       case LongKind::row_sums:
         return sum_channel<S>(p_, b_, task, gate_room_, values_, more_);
       default:
@@ -96,6 +119,11 @@ class Worker {
   }
 
  private:
+  void keep_row(int64_t row) const {
+    const int64_t batch = row % p_.n_batch, channel = row / p_.n_batch;
+    const SourceRow<S> source(b_, p_.u, batch, channel, gate_room_);
+    ::swath::SWATH_ISA::stage_row<S>(p_, source, batch, channel, more_);
+  }
   int64_t carve(void* memory) {
     Carver carver{static_cast<char*>(memory)};
     for (A** room : {&gate_room_, &values_, &more_}) *room = carver.take<A>(kStageRoom);
@@ -195,6 +223,7 @@ void no_pack(const void*, const Buffers&, void*) noexcept {}
 
 int64_t n_tasks(const void* problem) noexcept {
   const LongProblem& p = as_long(problem);
+  if (p.kind == LongKind::stage) return p.n_rows();
   if (p.kind == LongKind::taps) return p.n_heads;
   if (p.kind == LongKind::row_sums) return p.n_channels;
   if (p.kind == LongKind::tap_parts) return p.n_heads * p.n_parts;
@@ -218,9 +247,9 @@ using f64 = double;
 
 }  // namespace
 
-#define SWATH_LONG_DIRECT(dtype)                                              \
-  extern const KernelFns long_conv_direct_##dtype;                            \
-  const KernelFns long_conv_direct_##dtype{reject,  no_bytes, no_pack, scratch_bytes<dtype>, \
+#define SWATH_LONG_DIRECT(dtype)                                                              \
+  extern const KernelFns long_conv_direct_##dtype;                                            \
+  const KernelFns long_conv_direct_##dtype{reject,  no_bytes,  no_pack, scratch_bytes<dtype>, \
                                            n_tasks, run<dtype>};
 SWATH_LONG_DIRECT(f32)
 SWATH_LONG_DIRECT(f64)

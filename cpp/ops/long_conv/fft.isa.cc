@@ -30,7 +30,8 @@ class Worker {
 
   Worker(const LongProblem& problem, const Buffers& b, void* memory) : p_(problem), b_(b) {
     carve(memory);
-    spectrum_ = static_cast<A*>(b.write(p_.spectrum));
+    // Written by the kind `spectrum` alone; the others may get it as an input.
+    spectrum_ = static_cast<A*>(const_cast<void*>(b.read(p_.spectrum)));
     if (memory != nullptr) clear(zeros_, kStage);
   }
   static int64_t scratch_bytes(const LongProblem& p) {
@@ -52,12 +53,19 @@ class Worker {
         return add_tap_part(task);
       case LongKind::taps:
         return finish_taps(task);
+      case LongKind::stage:
+        return keep_row(task);
       case LongKind::row_sums:
         return sum_channel<S>(p_, b_, task, gate_room_, values_, more_);
     }
   }
 
  private:
+  void keep_row(int64_t row) const {
+    const int64_t batch = row % p_.n_batch, channel = row / p_.n_batch;
+    const SourceRow<S> source(b_, p_.u, batch, channel, gate_room_);
+    ::swath::SWATH_ISA::stage_row<S>(p_, source, batch, channel, more_);
+  }
   int64_t carve(void* memory) {
     Carver carver{static_cast<char*>(memory)};
     legs_ = carver.take<A>(16 * kStageRoom);
@@ -269,12 +277,9 @@ class Worker {
     }
     transform<Middle::restore>(planes(), {total_, nullptr, A(1) / A(p_.ring)});
     write_columns(
-        planes(), 0, p_.taps.n, 0, n_columns(),
-        [](int64_t, int64_t) -> A* { return nullptr; },
+        planes(), 0, p_.taps.n, 0, n_columns(), [](int64_t, int64_t) -> A* { return nullptr; },
         [&](int64_t first, int64_t n, const A* values) {
-          for_lanes<A>(n, [&](int64_t j, int m) {
-            store(more_ + j, load_part<A>(values + j, m));
-          });
+          for_lanes<A>(n, [&](int64_t j, int m) { store(more_ + j, load_part<A>(values + j, m)); });
           write_row<S>(b_, p_.dk, p_.dk.at(0, head), first, more_, n);
         });
   }
@@ -287,8 +292,15 @@ class Worker {
   A* spectrum_ = nullptr;
 };
 
-const char* reject(const void* problem) noexcept {
-  return as_long(problem).is_direct ? "few taps: direct sums are faster" : nullptr;
+const char* reject_fft(const void* problem) noexcept {
+  const LongProblem& p = as_long(problem);
+  if (p.is_direct) return "few taps: direct sums are faster";
+  return p.is_segmented ? "few taps for such rows: segments are faster" : nullptr;
+}
+const char* reject_overlap_save(const void* problem) noexcept {
+  const LongProblem& p = as_long(problem);
+  if (p.is_direct) return "few taps: direct sums are faster";
+  return p.is_segmented ? nullptr : "one transform of a row is faster";
 }
 size_t no_bytes(const void*) noexcept { return 0; }
 void no_pack(const void*, const Buffers&, void*) noexcept {}
@@ -296,6 +308,8 @@ void no_pack(const void*, const Buffers&, void*) noexcept {}
 int64_t n_tasks(const void* problem) noexcept {
   const LongProblem& p = as_long(problem);
   switch (p.kind) {
+    case LongKind::stage:
+      return p.n_rows();
     case LongKind::spectrum:
     case LongKind::taps:
       return p.n_heads;
@@ -330,14 +344,19 @@ using f64 = double;
 
 }  // namespace
 
-#define SWATH_LONG_FFT(dtype)              \
-  extern const KernelFns long_conv_fft_##dtype; \
-  const KernelFns long_conv_fft_##dtype{reject,  no_bytes, no_pack, scratch_bytes<dtype>, \
-                                        n_tasks, run<dtype>};
-SWATH_LONG_FFT(f32)
-SWATH_LONG_FFT(f64)
-SWATH_LONG_FFT(f16)
-SWATH_LONG_FFT(bf16)
+// Two names of one thing, so that info.explain tells which of the methods was taken.
+#define SWATH_LONG_FFT(variant, dtype)                                                   \
+  extern const KernelFns long_conv_##variant##_##dtype;                                  \
+  const KernelFns long_conv_##variant##_##dtype{reject_##variant,     no_bytes, no_pack, \
+                                                scratch_bytes<dtype>, n_tasks,  run<dtype>};
+#define SWATH_LONG_FFT_DTYPES(variant) \
+  SWATH_LONG_FFT(variant, f32)         \
+  SWATH_LONG_FFT(variant, f64)         \
+  SWATH_LONG_FFT(variant, f16)         \
+  SWATH_LONG_FFT(variant, bf16)
+SWATH_LONG_FFT_DTYPES(fft)
+SWATH_LONG_FFT_DTYPES(overlap_save)
+#undef SWATH_LONG_FFT_DTYPES
 #undef SWATH_LONG_FFT
 
 }  // namespace swath::SWATH_ISA

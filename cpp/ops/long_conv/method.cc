@@ -20,9 +20,12 @@ double ring_seconds(int64_t n) {
   return 1e-9 * (is_power ? 1 : 1.1) * per_level * static_cast<double>(n) * levels;
 }
 
-/// One output: its taps, and as much again as 12 of them for reading and writing.
+/// Both halves of the ring are read and written, and each segment is set up.
+double segment_seconds(int64_t ring) { return 1.08 * ring_seconds(ring) + 30e-9; }
+
+/// One output: its taps, and as much again as 8 of them for reading and writing.
 double direct_seconds(int64_t n_out, int64_t n_taps) {
-  return 0.025e-9 * static_cast<double>(n_out) * static_cast<double>(n_taps + 12);
+  return 0.029e-9 * static_cast<double>(n_out) * static_cast<double>(n_taps + 8);
 }
 
 int64_t segments(int64_t n_out, int64_t segment) {
@@ -32,6 +35,7 @@ int64_t segments(int64_t n_out, int64_t segment) {
 struct Choice {
   int64_t ring = 0, n_segments = 1, segment = 0, place = 0;
   double seconds = 0;
+  bool is_segmented = false;
 };
 
 /// All outputs from one transform of a row. The ring must have room for what is read and written,
@@ -78,8 +82,8 @@ Choice overlap_save(const LongProblem& p) {
   Choice best;
   for (int64_t ring = next_ring(p.taps.n / 2 + 1);; ring = next_ring(ring + 1)) {
     const int64_t segment = 2 * ring - (p.taps.n - 1);
-    Choice c{ring, segments(p.n_out, segment), segment, p.taps.n - 1, 0};
-    c.seconds = static_cast<double>(c.n_segments) * ring_seconds(ring);
+    Choice c{ring, segments(p.n_out, segment), segment, p.taps.n - 1, 0, true};
+    c.seconds = static_cast<double>(c.n_segments) * segment_seconds(ring);
     if (best.ring == 0 || c.seconds < best.seconds) best = c;
     if (c.n_segments == 1) return best;
   }
@@ -87,6 +91,7 @@ Choice overlap_save(const LongProblem& p) {
 
 void apply(LongProblem& p, const Choice& c) {
   p.is_direct = false;
+  p.is_segmented = c.is_segmented;
   p.ring = c.ring;
   p.n_segments = c.n_segments;
   p.segment = std::max<int64_t>(c.segment, 1);
@@ -95,6 +100,7 @@ void apply(LongProblem& p, const Choice& c) {
 
 void apply_direct(LongProblem& p) {
   p.is_direct = true;
+  p.is_segmented = false;
   p.segment = kDirectSegment;
   p.n_segments = segments(p.n_out, p.segment);
   p.place = 0;
@@ -111,7 +117,7 @@ Choice transform(const LongProblem& p, LongMethod method) {
 }  // namespace
 
 void choose_method(LongProblem& p, LongMethod method) {
-  if (method == LongMethod::direct) return apply_direct(p);
+  if (method == LongMethod::direct || p.kind == LongKind::stage) return apply_direct(p);
   const Choice found = transform(p, method);
   const bool is_auto = method == LongMethod::automatic;
   if (is_auto && direct_seconds(p.n_out, p.taps.n) <= found.seconds) return apply_direct(p);

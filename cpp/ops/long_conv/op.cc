@@ -29,24 +29,22 @@ Plan plan_long_conv(const LongConvArrays& arrays, const LongConvParams& params,
                     const PlanOptions& options) {
   const LongCall call(arrays, params);
   const auto shape = call.output_shape();
-  const TensorDesc y =
-      output_desc(call.site, *arrays.u, shape.data(), arrays.u->rank, options.out);
+  const TensorDesc y = output_desc(call.site, *arrays.u, shape.data(), arrays.u->rank, options.out);
   auto plan = std::make_shared<PlanImpl>();
   plan->op = params.name;
   plan->wants_reasons = options.explain;
   plan->outputs = {y};
-  for (const TensorDesc* x : {arrays.u, arrays.k, arrays.skip, arrays.bias, arrays.pre_gate,
-                              arrays.post_gate, &y}) {
+  for (const TensorDesc* x :
+       {arrays.u, arrays.k, arrays.skip, arrays.bias, arrays.pre_gate, arrays.post_gate, &y}) {
     plan->bytes += bytes_of(x);
   }
   if (y.n_elements() == 0) return Plan(std::move(plan));
   LongSteps steps(*plan, call);
   const bool is_ready = arrays.spectrum != nullptr;
   // With spectra at hand masked taps need not be made again: only their number counts.
-  LongProblem p = forward_problem(call, steps,
-                                  is_ready && call.is_masked
-                                      ? RowSource{{}, {}, 2 * call.length - 1}
-                                      : steps.taps());
+  LongProblem p = forward_problem(
+      call, steps,
+      is_ready && call.is_masked ? RowSource{{}, {}, 2 * call.length - 1} : steps.taps());
   p.y = call.rows(&y, 0);
   p.y.ref = output_ref(0);
   p.post = call.rows(arrays.post_gate, kLongPostGate);
@@ -68,8 +66,7 @@ Plan plan_long_spectrum(const LongConvArrays& arrays, const LongConvParams& para
     plan->steps.clear();
     return Plan(std::move(plan));
   }
-  plan->outputs = {
-      contiguous_desc(accumulator_of(arrays.u->dtype), {call.n_heads, 2 * p.ring})};
+  plan->outputs = {contiguous_desc(accumulator_of(arrays.u->dtype), {call.n_heads, 2 * p.ring})};
   p.spectrum = output_ref(0);
   steps.add_spectrum(p);
   return Plan(std::move(plan));

@@ -67,6 +67,7 @@ enum class LongKind : uint8_t {
   last_pass,
   tap_parts,  // sums over rows of spectra of dc conj(v), in parts
   taps,       // the sum of the parts -> gradient of the taps
+  stage,      // y = v, of accumulators
   row_sums,   // sums over batch and positions: dskip of dc v, dbias of dc
 };
 
@@ -75,6 +76,7 @@ struct LongProblem {
   DType dtype = DType::f32;
   LongKind kind = LongKind::rows;
   bool is_direct = false;
+  bool is_segmented = false;    // by overlap-save: segments of a row instead of the row
   bool is_interleaved = false;  // head of channel d: d % n_heads, else d / (n_channels / n_heads)
   int64_t n_batch = 1, n_channels = 1, n_heads = 1;
 
@@ -82,6 +84,8 @@ struct LongProblem {
   int64_t first_output = 0, n_out = 0;
   RowArray y{}, post{}, y2{}, post2{};
   RowArray skip{}, bias{};  // per channel
+  RowArray add{};           // accumulators that c starts from, shaped as y; may be y itself
+  int64_t skip_shift = 0;   // output t belongs to v[t + skip_shift]
 
   // Segments: each covers `segment` outputs, the first at position `place` of the ring.
   int64_t n_segments = 1, segment = 0, place = 0;
@@ -91,13 +95,13 @@ struct LongProblem {
   /// Rows of kSlabChannels neighbouring channels in one task: positions are not side by side in
   /// memory, channels are.
   bool is_slab = false;
-  ArrayRef planes{};    // of first_pass, blocks, last_pass: [row][2 plane_pitch] accumulators
+  ArrayRef planes{};  // of first_pass, blocks, last_pass: [row][2 plane_pitch] accumulators
 
   // tap_parts and taps: dc[t] in the place of c[t]
   RowSource dc{};
   int64_t n_parts = 1;
-  ArrayRef parts{};  // [head][part][2n], direct: [head][part][n taps]
-  RowArray dk{};     // [head][tap]
+  ArrayRef parts{};           // [head][part][2n], direct: [head][part][n taps]
+  RowArray dk{};              // [head][tap]
   RowArray dskip{}, dbias{};  // per channel
 
   __attribute__((always_inline)) int64_t head_of(int64_t channel) const {

@@ -36,13 +36,20 @@ struct Reference {
       if (is_inside(i)) c.add(value(p.taps, 0, head, j) * value(p.u, batch, channel, i));
     }
     double y = c.value();
+    if (p.add.is_present) y += get(p.add, batch, channel, t);
     if (p.skip.is_present) {
-      y += get(p.skip, 0, 0, channel) * value(p.u, batch, channel, t);
+      y += get(p.skip, 0, 0, channel) * value(p.u, batch, channel, t + p.skip_shift);
     }
     if (p.bias.is_present) y += get(p.bias, 0, 0, channel);
     put(p.y, batch, channel, t, p.post.is_present ? y * get(p.post, batch, channel, t) : y);
     if (!p.y2.is_present) return;
     put(p.y2, batch, channel, t, p.post2.is_present ? y * get(p.post2, batch, channel, t) : y);
+  }
+
+  void keep(int64_t batch, int64_t channel) const {
+    for (int64_t t = 0; t < p.n_out; ++t) {
+      put(p.y, batch, channel, t, value(p.u, batch, channel, t));
+    }
   }
 
   void tap(int64_t head, int64_t j) const {
@@ -76,6 +83,7 @@ int64_t n_tasks(const void* problem) noexcept {
   switch (p.kind) {
     case LongKind::rows:
     case LongKind::last_pass:
+    case LongKind::stage:
       return p.n_rows();
     case LongKind::taps:
       return p.n_heads;
@@ -93,6 +101,8 @@ void run(const void* problem, const Buffers& buffers, const void*, void*, int64_
   for (int64_t task = begin; task < end; ++task) {
     if (p.kind == LongKind::taps) {
       for (int64_t j = 0; j < p.taps.n; ++j) r.tap(task, j);
+    } else if (p.kind == LongKind::stage) {
+      r.keep(task % p.n_batch, task / p.n_batch);
     } else if (p.kind == LongKind::row_sums) {
       r.sums(task);
     } else {
@@ -106,9 +116,13 @@ size_t no_bytes(const void*) noexcept { return 0; }
 void no_pack(const void*, const Buffers&, void*) noexcept {}
 const KernelFns kFns{reject, no_bytes, no_pack, no_bytes, n_tasks, run};
 
-#define SWATH_REFERENCE(dtype) \
-  {"long_conv_" #dtype "_reference", "reference", DType::dtype, Cluster::reference, \
-   DeviceType::cpu, &kFns}
+#define SWATH_REFERENCE(dtype)       \
+  {"long_conv_" #dtype "_reference", \
+   "reference",                      \
+   DType::dtype,                     \
+   Cluster::reference,               \
+   DeviceType::cpu,                  \
+   &kFns}
 const KernelRecord kRecords[] = {SWATH_REFERENCE(f32), SWATH_REFERENCE(f64), SWATH_REFERENCE(f16),
                                  SWATH_REFERENCE(bf16)};
 #undef SWATH_REFERENCE

@@ -83,15 +83,15 @@ __attribute__((noinline)) void middle(Planes<A> p, MiddleWork<A> work, int64_t n
 template <bool kIsForward, class A>
 SWATH_ALWAYS_INLINE void run_pass(const RingPass& pass, Planes<A> p) {
   const auto run = [&]<int kRadix>(std::integral_constant<int, kRadix>)
-      __attribute__((always_inline)) {
-    if constexpr (kIsForward) {
-      return pass.base ? forward_pass<kRadix, true, A>(pass, p)
-                       : forward_pass<kRadix, false, A>(pass, p);
-    } else {
-      return pass.base ? inverse_pass<kRadix, true, A>(pass, p)
-                       : inverse_pass<kRadix, false, A>(pass, p);
-    }
-  };
+                       __attribute__((always_inline)) {
+                         if constexpr (kIsForward) {
+                           return pass.base ? forward_pass<kRadix, true, A>(pass, p)
+                                            : forward_pass<kRadix, false, A>(pass, p);
+                         } else {
+                           return pass.base ? inverse_pass<kRadix, true, A>(pass, p)
+                                            : inverse_pass<kRadix, false, A>(pass, p);
+                         }
+                       };
   if (pass.radix == 8) return run(std::integral_constant<int, 8>{});
   return run(std::integral_constant<int, 4>{});
 }
@@ -138,10 +138,11 @@ template <bool kHasIm, class A>
 SWATH_ALWAYS_INLINE void run_first(const RingTables& t, const Legs<A>& legs, Planes<A> to,
                                    int64_t begin, int64_t end) {
   const auto run = [&]<int kRadix>(std::integral_constant<int, kRadix>)
-      __attribute__((always_inline)) {
-    return t.passes[0].base ? first_pass<kRadix, kHasIm, true, A>(t, legs, to, begin, end)
-                            : first_pass<kRadix, kHasIm, false, A>(t, legs, to, begin, end);
-  };
+                       __attribute__((always_inline)) {
+                         return t.passes[0].base
+                                    ? first_pass<kRadix, kHasIm, true, A>(t, legs, to, begin, end)
+                                    : first_pass<kRadix, kHasIm, false, A>(t, legs, to, begin, end);
+                       };
   switch (t.passes[0].radix) {
     case 3:
       return run(std::integral_constant<int, 3>{});
@@ -157,11 +158,11 @@ SWATH_ALWAYS_INLINE void run_first(const RingTables& t, const Legs<A>& legs, Pla
 template <bool kHasIm, class A>
 SWATH_ALWAYS_INLINE void run_last(const RingTables& t, Planes<A> from, const OutLegs<A>& legs,
                                   int64_t begin, int64_t end) {
-  const auto run = [&]<int kRadix>(std::integral_constant<int, kRadix>)
-      __attribute__((always_inline)) {
-    return t.passes[0].base ? last_pass<kRadix, kHasIm, true, A>(t, from, legs, begin, end)
-                            : last_pass<kRadix, kHasIm, false, A>(t, from, legs, begin, end);
-  };
+  const auto run =
+      [&]<int kRadix>(std::integral_constant<int, kRadix>) __attribute__((always_inline)) {
+        return t.passes[0].base ? last_pass<kRadix, kHasIm, true, A>(t, from, legs, begin, end)
+                                : last_pass<kRadix, kHasIm, false, A>(t, from, legs, begin, end);
+      };
   switch (t.passes[0].radix) {
     case 3:
       return run(std::integral_constant<int, 3>{});

@@ -75,7 +75,7 @@ std::vector<int> radices(int64_t n, int lanes, int64_t lane_bytes) {
     ++twos;
   }
   // Radix 8 needs 16 vectors and as many temporaries: only with 32 registers does it save time.
-  const int eights = lane_bytes == 64 ? (twos % 3 == 0 ? twos / 3
+  const int eights = lane_bytes == 64 ? (twos % 3 == 0   ? twos / 3
                                          : twos % 3 == 2 ? (twos - 2) / 3
                                                          : (twos - 4) / 3)
                                       : twos % 2;

@@ -85,7 +85,8 @@ struct SourceRow {
     const int64_t begin = smaller(larger(low - from, 0), n);
     const int64_t end = larger(smaller(high - from, n), begin);
     clear(to, begin);
-    if (slab != nullptr && end > begin) widen(slab + from + begin - slab_first, 1, to + begin, end - begin);
+    if (slab != nullptr && end > begin)
+      widen(slab + from + begin - slab_first, 1, to + begin, end - begin);
     for (int64_t i = begin; slab == nullptr && i < end;) {
       const int64_t at = source.is_periodic ? wrapped(from + i, source.n) : from + i;
       const int64_t count = source.is_periodic ? smaller(end - i, source.n - at) : end - i;
@@ -144,19 +145,24 @@ struct RowSink {
       for (int64_t j = 0; j < n; ++j) slab[first - slab_first + j] = c[j];
       return;
     }
+    if (p.add.is_present) {
+      read_row<S>(buffers, p.add, p.add.at(batch, channel), first, values, n);
+      for_lanes<A>(n, [&](int64_t j, int m) {
+        store(values + j, load(values + j) + load_part<A>(c + j, m));
+      });
+      c = values;
+    }
     if (p.skip.is_present) {
-      source.stage(first, n, 0, p.u.n, values);
+      source.stage(first + p.skip_shift, n, 0, p.u.n, more);
       const Vec<A> skip = set1(of_channel(p.skip));
       for_lanes<A>(n, [&](int64_t j, int m) {
-        store(values + j, mul_add(skip, load(values + j), load_part<A>(c + j, m)));
+        store(values + j, mul_add(skip, load(more + j), load_part<A>(c + j, m)));
       });
       c = values;
     }
     if (p.bias.is_present) {
       const Vec<A> bias = set1(of_channel(p.bias));
-      for_lanes<A>(n, [&](int64_t j, int m) {
-        store(values + j, load_part<A>(c + j, m) + bias);
-      });
+      for_lanes<A>(n, [&](int64_t j, int m) { store(values + j, load_part<A>(c + j, m) + bias); });
       c = values;
     }
     put_gated(p.y, p.post, first, n, c);
@@ -168,7 +174,7 @@ struct RowSink {
     if (slab != nullptr) return slab + first - slab_first;
     if (sizeof(S) != sizeof(A) && !p.y.is_acc) return nullptr;
     if (p.y.step != 1 || p.post.is_present || p.skip.is_present || p.bias.is_present ||
-        p.y2.is_present || first < 0 || first + n > p.n_out) {
+        p.add.is_present || p.y2.is_present || first < 0 || first + n > p.n_out) {
       return nullptr;
     }
     return static_cast<A*>(buffers.write(p.y.ref)) + p.y.at(batch, channel) + first;
@@ -179,9 +185,8 @@ struct RowSink {
                                                 int64_t first, int64_t n, const A* c) const {
     if (gate.is_present) {
       read_row<S>(buffers, gate, gate.at(batch, channel), first, more, n);
-      for_lanes<A>(n, [&](int64_t j, int m) {
-        store(more + j, load(more + j) * load_part<A>(c + j, m));
-      });
+      for_lanes<A>(
+          n, [&](int64_t j, int m) { store(more + j, load(more + j) * load_part<A>(c + j, m)); });
       c = more;
     } else {
       // Rounding below reads whole vectors.
@@ -191,6 +196,17 @@ struct RowSink {
     write_row<S>(buffers, y, y.at(batch, channel), first, c, n);
   }
 };
+
+/// y = v for one row. The room is kStageRoom.
+template <class S, class A = typename AccOf<S>::type>
+__attribute__((noinline)) void stage_row(const LongProblem& p, const SourceRow<S>& row,
+                                         int64_t batch, int64_t channel, A* room) {
+  for (int64_t i = 0; i < p.n_out; i += kStage) {
+    const int64_t n = smaller(kStage, p.n_out - i);
+    row.stage(i, n, 0, p.u.n, room);
+    write_row<S>(row.buffers, p.y, p.y.at(batch, channel), i, room, n);
+  }
+}
 
 }  // namespace
 }  // namespace SWATH_ISA

@@ -1,10 +1,10 @@
 // The steps of long convolutions, and the constants that their kernels need.
 #include <algorithm>
 
+#include "ops/common/scalar.h"
 #include "ops/long_conv/call.h"
 #include "ops/long_conv/method.h"
 #include "ops/long_conv/ring_tables.h"
-#include "ops/common/scalar.h"
 
 namespace swath {
 namespace {
@@ -54,19 +54,9 @@ int64_t tap_parts(const LongProblem& p) {
 
 }  // namespace
 
-LongProblem LongSteps::base() const {
-  LongProblem p;
-  p.dtype = call_.arrays.u->dtype;
-  p.is_interleaved = call_.params.is_interleaved;
-  p.n_batch = call_.n_batch;
-  p.n_channels = call_.n_channels;
-  p.n_heads = call_.n_heads;
-  return p;
-}
-
-void LongSteps::add(const LongProblem& problem, double cost_seconds) {
+void add_long_step(PlanImpl& plan, const std::string& op, const LongProblem& problem,
+                   double cost_seconds) {
   static const Operator& table = find_operator("long_conv");
-  const std::string& op = call_.site.op;
   auto owned = std::make_shared<OwnedProblem>();
   static_cast<LongProblem&>(*owned) = problem;
   const KernelRecord& kernel = select_kernel(table, problem.dtype, owned.get(), op);
@@ -77,8 +67,55 @@ void LongSteps::add(const LongProblem& problem, double cost_seconds) {
     owned->tables = owned->kept.get();
   }
   const LongProblem* seen = owned.get();
-  add_step(plan_, table, problem.dtype, std::shared_ptr<const void>(std::move(owned), seen),
+  add_step(plan, table, problem.dtype, std::shared_ptr<const void>(std::move(owned), seen),
            cost_seconds, op);
+}
+
+void add_long_spectrum(PlanImpl& plan, const std::string& op, LongProblem& p) {
+  if (p.is_direct) return;
+  if (p.spectrum.space != ArrayRef::Space::output) {
+    const int64_t item = item_bytes(accumulator_of(p.dtype));
+    p.spectrum = reserve_temp(plan, p.n_heads * 2 * p.ring * item);
+  }
+  LongProblem s = p;
+  s.kind = LongKind::spectrum;
+  add_long_step(plan, op, s, static_cast<double>(p.n_heads) * segment_seconds(p) / 2);
+}
+
+void add_long_rows(PlanImpl& plan, const std::string& op, LongProblem p) {
+  const bool is_given = p.spectrum.space == ArrayRef::Space::input && p.spectrum.slot > 0;
+  if (!is_given) add_long_spectrum(plan, op, p);
+  const auto n = static_cast<double>(p.n_rows() * p.n_segments);
+  plan.flops += p.n_rows() * p.n_segments * segment_flops(p);
+  const double seconds = n * segment_seconds(p);
+  p.is_slab = is_slab(p);
+  if (p.is_slab || !shares_rows(p)) return add_long_step(plan, op, p, seconds);
+  const int64_t item = item_bytes(accumulator_of(p.dtype));
+  p.planes = reserve_temp(plan, p.n_rows() * 2 * (p.ring + 16) * item);
+  p.kind = LongKind::first_pass;
+  add_long_step(plan, op, p, seconds / 4);
+  p.kind = LongKind::blocks;
+  add_long_step(plan, op, p, seconds / 2);
+  p.kind = LongKind::last_pass;
+  add_long_step(plan, op, p, seconds / 4);
+}
+
+void LongSteps::add(const LongProblem& problem, double cost_seconds) {
+  add_long_step(plan_, call_.site.op, problem, cost_seconds);
+}
+void LongSteps::add_spectrum(LongProblem& problem) {
+  add_long_spectrum(plan_, call_.site.op, problem);
+}
+void LongSteps::add_rows(LongProblem problem) { add_long_rows(plan_, call_.site.op, problem); }
+
+LongProblem LongSteps::base() const {
+  LongProblem p;
+  p.dtype = call_.arrays.u->dtype;
+  p.is_interleaved = call_.params.is_interleaved;
+  p.n_batch = call_.n_batch;
+  p.n_channels = call_.n_channels;
+  p.n_heads = call_.n_heads;
+  return p;
 }
 
 RowSource LongSteps::taps() {
@@ -88,8 +125,8 @@ RowSource LongSteps::taps() {
              .is_present = true,
              .channel_stride = k.strides[0],
              .step = call_.is_reversed ? -k.strides[1] : k.strides[1]};
-  given.x.first = k.strides[1] * (call_.is_reversed ? call_.n_given_taps - 1 - call_.first_tap
-                                                    : call_.first_tap);
+  given.x.first = k.strides[1] *
+                  (call_.is_reversed ? call_.n_given_taps - 1 - call_.first_tap : call_.first_tap);
   given.n = call_.n_taps;
   if (!call_.is_masked) return given;
   given.x.first = 0;
@@ -128,35 +165,6 @@ bool LongSteps::is_masked_direct() const {
   return p.is_direct;
 }
 
-void LongSteps::add_spectrum(LongProblem& p) {
-  if (p.is_direct) return;
-  if (p.spectrum.space != ArrayRef::Space::output) {
-    const int64_t item = item_bytes(accumulator_of(p.dtype));
-    p.spectrum = reserve_temp(plan_, p.n_heads * 2 * p.ring * item);
-  }
-  LongProblem s = p;
-  s.kind = LongKind::spectrum;
-  add(s, static_cast<double>(p.n_heads) * segment_seconds(p) / 2);
-}
-
-void LongSteps::add_rows(LongProblem p) {
-  const bool is_given = p.spectrum.space == ArrayRef::Space::input && p.spectrum.slot > 0;
-  if (!is_given) add_spectrum(p);
-  const auto n = static_cast<double>(p.n_rows() * p.n_segments);
-  plan_.flops += p.n_rows() * p.n_segments * segment_flops(p);
-  const double seconds = n * segment_seconds(p);
-  p.is_slab = is_slab(p);
-  if (p.is_slab || !shares_rows(p)) return add(p, seconds);
-  const int64_t item = item_bytes(accumulator_of(p.dtype));
-  p.planes = reserve_temp(plan_, p.n_rows() * 2 * (p.ring + 16) * item);
-  p.kind = LongKind::first_pass;
-  add(p, seconds / 4);
-  p.kind = LongKind::blocks;
-  add(p, seconds / 2);
-  p.kind = LongKind::last_pass;
-  add(p, seconds / 4);
-}
-
 void LongSteps::add_tap_gradient(LongProblem p) {
   const int64_t item = item_bytes(accumulator_of(p.dtype));
   p.n_parts = tap_parts(p);
@@ -167,7 +175,8 @@ void LongSteps::add_tap_gradient(LongProblem p) {
     p.kind = LongKind::taps;
     return add(p, seconds);
   }
-  p.parts = reserve_temp(plan_, p.n_heads * p.n_parts * item * (p.is_direct ? p.taps.n : 2 * p.ring));
+  p.parts =
+      reserve_temp(plan_, p.n_heads * p.n_parts * item * (p.is_direct ? p.taps.n : 2 * p.ring));
   p.kind = LongKind::tap_parts;
   add(p, seconds);
   p.kind = LongKind::taps;

@@ -21,8 +21,8 @@ __attribute__((noinline)) void sum_channel(const LongProblem& p, const Buffers& 
       bias.add(sum_lanes<A>(n, [&](int64_t j, int m) { return load_n(dc + j, m); }));
       if (!p.dskip.is_present) continue;
       input.stage(t, n, 0, p.n_out, v);
-      skip.add(sum_lanes<A>(
-          n, [&](int64_t j, int m) { return load_n(dc + j, m) * load_n(v + j, m); }));
+      skip.add(
+          sum_lanes<A>(n, [&](int64_t j, int m) { return load_n(dc + j, m) * load_n(v + j, m); }));
     }
   }
   const auto put = [&](const RowArray& to, A value) {

@@ -1,4 +1,5 @@
 // The transforms from their definition, in double: O(n) operations for each number.
+#include <cmath>
 #include <iterator>
 
 #include "ops/common/scalar.h"
@@ -16,19 +17,34 @@ struct Point {
 Point operator+(Point a, Point b) { return {a.re + b.re, a.im + b.im}; }
 Point operator*(Point a, Point b) { return {a.re * b.re - a.im * b.im, a.re * b.im + a.im * b.re}; }
 
+/// A sum that keeps what its additions round off: the sequential sum of a constant would drift
+/// further than the kernels' short trees.
+struct ExactSum {
+  double sum = 0, lost = 0;
+
+  void add(double x) {
+    const double next = sum + x;
+    lost += std::abs(sum) >= std::abs(x) ? (sum - next) + x : (x - next) + sum;
+    sum = next;
+  }
+  double value() const { return sum + lost; }
+};
+
 /// y[k] = sum_j x[j] exp(-+2 pi i j k / n), one line of points `stride` apart.
 void transform_line(const Point* x, Point* y, int64_t stride, int64_t n, const Point* roots,
                     bool is_inverse) {
   for (int64_t k = 0; k < n; ++k) {
-    Point sum;
+    ExactSum re, im;
     int64_t at = 0;
     for (int64_t j = 0; j < n; ++j) {
       const Point w = roots[at];
-      sum = sum + x[j * stride] * Point{w.re, is_inverse ? -w.im : w.im};
+      const Point term = x[j * stride] * Point{w.re, is_inverse ? -w.im : w.im};
+      re.add(term.re);
+      im.add(term.im);
       at += k;
       if (at >= n) at -= n;
     }
-    y[k * stride] = sum;
+    y[k * stride] = {re.value(), im.value()};
   }
 }
 

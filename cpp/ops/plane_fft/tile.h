@@ -45,6 +45,21 @@ SWATH_ALWAYS_INLINE void store_lanes(Vec<A>* v, A* const* rows, int64_t at, int 
 
 SWATH_ALWAYS_INLINE int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
 
+/// f(at, m) for vectors of m numbers that cover [0, n). The last one overlaps the one before rather
+/// than being a part: masked stores of AVX2 take tens of cycles on some processors.
+template <class A, class F>
+SWATH_ALWAYS_INLINE void for_vectors(int64_t n, const F& f) {
+  constexpr int kN = kLanes<A>;
+  int64_t at = 0;
+  for (; at + kN <= n; at += kN) f(at, kN);
+  if (at == n) return;
+  if (n >= kN) {
+    f(n - kN, kN);
+  } else {
+    f(0, static_cast<int>(n));
+  }
+}
+
 /// Points [begin, end) of a tile.
 template <class A>
 SWATH_ALWAYS_INLINE void clear_points(A* tile, int64_t begin, int64_t end) {
@@ -57,27 +72,25 @@ SWATH_ALWAYS_INLINE void clear_points(A* tile, int64_t begin, int64_t end) {
 template <class A>
 void rows_to_tile(const A* const* real, const A* const* imaginary, int64_t n, int64_t place,
                   A* tile) {
-  for (int64_t at = 0; at < n; at += kLanes<A>) {
-    const auto m = static_cast<int>(smaller(kLanes<A>, n - at));
+  for_vectors<A>(n, [&](int64_t at, int m) {
     for (int part = 0; part < 2; ++part) {
       Vec<A> v[kLanes<A>];
       load_lanes<A>(part == 0 ? real : imaginary, at, m, v);
       A* to = tile + (place + at) * kPoint<A> + part * kLanes<A>;
       for (int j = 0; j < m; ++j) store(to + j * kPoint<A>, v[j]);
     }
-  }
+  });
 }
 
 /// The other way round; `part` 0 for the real parts.
 template <class A>
 void tile_to_rows(const A* tile, int part, int64_t n, int64_t place, A* const* rows) {
-  for (int64_t at = 0; at < n; at += kLanes<A>) {
-    const auto m = static_cast<int>(smaller(kLanes<A>, n - at));
+  for_vectors<A>(n, [&](int64_t at, int m) {
     const A* from = tile + (place + at) * kPoint<A> + part * kLanes<A>;
     Vec<A> v[kLanes<A>];
     for (int j = 0; j < kLanes<A>; ++j) v[j] = j < m ? load(from + j * kPoint<A>) : zero<A>();
     store_lanes<A>(v, rows, at, m);
-  }
+  });
 }
 
 /// A pair of rows x + i y: their spectra X and Y, of which only half is needed, times 2.
@@ -101,8 +114,7 @@ SWATH_ALWAYS_INLINE Vec<A> pair_part(int part, Complex<A> z, Complex<A> mirrored
 template <class A>
 void split_pairs(const A* tile, int64_t n, A* const (*rows)[kLanes<A>]) {
   const int64_t n_half = n / 2 + 1;
-  for (int64_t at = 0; at < n_half; at += kLanes<A>) {
-    const auto m = static_cast<int>(smaller(kLanes<A>, n_half - at));
+  for_vectors<A>(n_half, [&](int64_t at, int m) {
     for (int part = 0; part < kPairParts; ++part) {
       Vec<A> v[kLanes<A>];
       for (int j = 0; j < kLanes<A>; ++j) {
@@ -113,15 +125,14 @@ void split_pairs(const A* tile, int64_t n, A* const (*rows)[kLanes<A>]) {
       }
       store_lanes<A>(v, rows[part], at, m);
     }
-  }
+  });
 }
 
 /// The inverse, with real and imaginary parts swapped for an inverse transform. The half spectra
 /// are zero from n_used on. The imaginary parts of the points 0 and n / 2 do not count.
 template <class A>
 void join_pairs(const A* const (*rows)[kLanes<A>], int64_t n, int64_t n_used, A* tile) {
-  for (int64_t at = 0; at < n_used; at += kLanes<A>) {
-    const auto m = static_cast<int>(smaller(kLanes<A>, n_used - at));
+  for_vectors<A>(n_used, [&](int64_t at, int m) {
     Vec<A> v[kPairParts][kLanes<A>];
     for (int part = 0; part < kPairParts; ++part) load_lanes<A>(rows[part], at, m, v[part]);
     for (int j = 0; j < m; ++j) {
@@ -132,7 +143,7 @@ void join_pairs(const A* const (*rows)[kLanes<A>], int64_t n, int64_t n_used, A*
       put(tile + k * kPoint<A>, Complex<A>{xi + yr, xr - yi});
       if (!is_real) put(tile + (n - k) * kPoint<A>, Complex<A>{yr - xi, xr + yi});
     }
-  }
+  });
   clear_points(tile, n_used, smaller(n, n - n_used + 1));
 }
 

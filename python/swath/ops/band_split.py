@@ -62,7 +62,8 @@ def band_split(
     itself, bitwise the same for any number of threads and any batch.
 
     Cost: one transform of x and one for each cutoff; columns that a band lacks are skipped.
-    Sizes with prime factors above 61 take about five times as long.
+    Sizes with prime factors above 61 take three to six times as long. Threads share the planes: a
+    single one is worked on by one thread.
 
     Chen et al., "Frequency dynamic convolution for dense image prediction", 2025 (FDConv): its
     modulation has the cutoffs 0.25, 0.125, 0.0625 and the metric "max", with "<" at the edges.

@@ -33,7 +33,7 @@ def resolve(
 
 
 def half(op: str, freq_mask: Any, n_fft: int) -> Array:
-    """Return the float64 bins of rfft: of a mask over all bins the first half, if it is symmetric."""
+    """Return the float64 bins of rfft: the first half of a mask over all, if symmetric."""
     n_bins = n_fft // 2 + 1
     if _is_lowpass(freq_mask):
         return (np.arange(n_bins) <= float(freq_mask[1]) * n_fft).astype(np.float64)

@@ -65,7 +65,8 @@ def long_conv2d(
 
     Cost by "fft": transforms of size + K/2 points an axis ("same"; products of 2, 3 and 5), of
     half spectra and in planes that stay in the cache; the kernels are transformed once a call.
-    An empty u gives zeros in "full" mode.
+    Threads share the planes: a single one is worked on by one thread. An empty u gives zeros in
+    "full" mode.
 
     Fu et al., "FlashFFTConv: efficient convolutions for long sequences with tensor cores", 2024,
     in one dimension; Rao et al., "Global filter networks for image classification", 2021.

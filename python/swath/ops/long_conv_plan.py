@@ -153,7 +153,7 @@ class LongConv:
             raise masks.refuse(
                 _core.ParamError, op, "taps", f"taps is {taps!r}, needed is 1 to n_fft={period}"
             )
-        k = np.fft.irfft(bins.astype(np.complex128), period)[:, :count]
+        k = np.fft.irfft(bins.astype(np.complex128), int(period))[:, :count]
         real = np.float32 if bins.dtype == np.complex64 else np.float64
         return cls(k.astype(real), **options)
 
@@ -195,6 +195,103 @@ class LongConv:
     ) -> Array:
         """Convolve u (B, D, L) with the plan's taps."""
         return self._core(u, pre_gate=pre_gate, post_gate=post_gate, out=out, threads=threads)
+
+    def init_state(self, batch: int, channels: int | None = None) -> _core.LongConvState:
+        """Return the state of a new stream of ``batch`` rows.
+
+        Parameters
+        ----------
+        batch : int
+        channels : int, optional
+            Default that of skip or bias, else the number of heads.
+
+        Raises
+        ------
+        ParamError
+            If the plan is not causal or full, has a mask, or channels is no multiple of the heads.
+
+        Notes
+        -----
+        A state remembers about two to four times the K last inputs of each row, in float32 or
+        float64. States can be copied and pickled; one stream belongs to one thread at a time.
+        """
+        return self._core.init_state(batch, channels)
+
+    def step(
+        self,
+        u: Array,
+        state: _core.LongConvState,
+        *,
+        pre_gate: Array | None = None,
+        post_gate: Array | None = None,
+        threads: int | None = None,
+    ) -> tuple[Array, _core.LongConvState]:
+        """Continue a stream by a chunk of any length.
+
+        Parameters
+        ----------
+        u : array, shape (B, D, T), or (B, T, D) with ``layout="channels_last"``
+            The next T inputs.
+        state : as `init_state` or the last step gave it; it is changed.
+        pre_gate, post_gate : array, shape and dtype of u, optional
+        threads : int, optional
+
+        Returns
+        -------
+        (y, state)
+            The next T outputs: those of the whole sequence in mode "causal", within the error
+            bound of `long_conv`, whatever the chunks were.
+
+        Notes
+        -----
+        One position at a time costs O(log^2 K) operations on average. Every 2^i-th one takes a
+        transform of that many positions; the largest one spans K.
+
+        Examples
+        --------
+        >>> import numpy as np, swath
+        >>> u, k = np.ones((1, 2, 300), np.float32), np.ones((2, 200), np.float32)
+        >>> plan = swath.LongConv(k)
+        >>> y, state = plan.prefill(u[..., :250])
+        >>> for t in range(250, 300):
+        ...     token, state = plan.step(u[..., t : t + 1], state)
+        >>> bool(np.allclose(token[..., 0], swath.long_conv(u, k)[..., -1]))
+        True
+        """
+        return self._core.step(u, state, pre_gate, post_gate, threads), state
+
+    def prefill(
+        self,
+        u: Array,
+        *,
+        pre_gate: Array | None = None,
+        post_gate: Array | None = None,
+        threads: int | None = None,
+    ) -> tuple[Array, _core.LongConvState]:
+        """Return the outputs of a first chunk (B, D, T), and the state behind it."""
+        shape = np.shape(u) if not hasattr(u, "shape") else u.shape
+        if len(shape) not in (2, 3):
+            raise masks.refuse(
+                _core.ShapeError, "LongConv.prefill", "u",
+                f"u has {len(shape)} axes {tuple(shape)}, needed are 3, or 2 for one row",
+            )  # fmt: skip
+        is_first = self._options["layout"] == "channels_first"
+        batch = int(shape[0]) if len(shape) == 3 else 1
+        state = self.init_state(batch, int(shape[-2] if is_first else shape[-1]))
+        return self.step(u, state, pre_gate=pre_gate, post_gate=post_gate, threads=threads)
+
+    def flush(
+        self,
+        state: _core.LongConvState,
+        *,
+        post_gate: Array | None = None,
+        threads: int | None = None,
+    ) -> Array:
+        """Return what follows the last input: K - 1 outputs of a full plan, none of a causal one.
+
+        A NumPy array; post_gate has its shape.
+        """
+        return self._core.flush(state, post_gate, threads)
 
     def explain(self, u: Array, **options: Any) -> info.Explanation:
         """Return how the call ``self(u, ...)`` would be served, without running it."""

@@ -201,8 +201,8 @@ class Pattern:
         return n / (n_q * n_k * n_lead)
 
     def _lower(self) -> tuple[Any, ...]:
-        """Return (kind, grid, n_prefix, parameters) for the compiled part."""
-        return self.kind, self.grid, self.n_prefix, self._parameters()
+        """Return (kind, grid, n_prefix, n_axes, parameters) for the compiled part."""
+        return self.kind, self.grid, self.n_prefix, self._n_axes(), self._parameters()
 
     def _parameters(self) -> tuple[Any, ...]:
         raise NotImplementedError

@@ -68,7 +68,7 @@ class RelativeTable:
         index = delta + (np.array(table.shape[1:]) // 2)
         inside = ((index >= 0) & (index < table.shape[1:])).all(-1)
         index = np.where(inside[..., None], index, 0)
-        inner = np.where(inside, table[(slice(None), *np.moveaxis(index, -1, 0))], 0)
+        inner = np.where(inside, table[tuple([slice(None), *np.moveaxis(index, -1, 0)])], 0)
         bias = np.zeros((len(table), n + n_prefix, n + n_prefix), table.dtype)
         bias[:, n_prefix:, n_prefix:] = inner
         return bias

@@ -44,6 +44,7 @@ enum LongConvSlot : int {
   kLongResponse,
   kLongSpectrum,
   kLongDy,
+  kLongSums = kLongDy,  // of a stream
 };
 
 /// y = post_gate * (conv(v, k) + skip v + bias), v = u pre_gate; u (B, D, L) or (D, L), k (H, K).
@@ -61,5 +62,35 @@ struct LongConvNeeds {
 
 SWATH_API Plan plan_long_conv_backward(const LongConvArrays& arrays, const LongConvParams& params,
                                        const LongConvNeeds& needs, const PlanOptions& options = {});
+
+/// A causal stream: rows (batch, channel) whose last `span` inputs and next `span` sums are kept as
+/// accumulators, [batch][channel][span], at the place of their time modulo span.
+struct LongStream {
+  int64_t n_batch = 0, n_channels = 0;
+  int64_t span = 0;
+  LongConvParams params;
+};
+
+/// The largest tile of a stream of K taps: a power of two times kLongStreamBlock that reaches all.
+inline constexpr int64_t kLongStreamBlock = 64;
+SWATH_API int64_t long_stream_span(int64_t n_taps);
+
+/// Keeps v = u pre_gate. Slots: kLongU, kLongPreGate; output: the inputs kept, from the place on
+/// where the first one belongs.
+SWATH_API Plan plan_long_stream_store(const LongStream& stream, const LongConvArrays& arrays);
+/// Outputs [before, before + n) of a block of inputs, plus the sums kept for them; skip, bias and
+/// post_gate as in plan_long_conv. Slots: kLongU the inputs kept, from the block's first on;
+/// kLongSums the sums, from the first output on; k and the rest as usual. `y` is the output's
+/// description and gives n; u is not looked at.
+SWATH_API Plan plan_long_stream_block(const LongStream& stream, const LongConvArrays& arrays,
+                                      int64_t before, const TensorDesc& y);
+/// Adds what `size` inputs give to the next `size` outputs. Slots: kLongU the inputs kept,
+/// kLongSums and the output: the sums kept; kLongK or, if `arrays.spectrum` is given,
+/// kLongSpectrum.
+SWATH_API Plan plan_long_stream_tile(const LongStream& stream, const LongConvArrays& arrays,
+                                     int64_t size);
+/// The spectra for tiles of a size: one output, or none.
+SWATH_API Plan plan_long_stream_spectrum(const LongStream& stream, const LongConvArrays& arrays,
+                                         int64_t size);
 
 }  // namespace swath

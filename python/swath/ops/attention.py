@@ -1,0 +1,163 @@
+"""Attention over patterns of keys."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from swath import _core
+from swath._types import Array, AttentionLayout
+from swath.patterns import Dense, Pattern, RelativeTable
+from swath.patterns._base import Union, fail
+
+_BIAS_KINDS = {"key_minus_query": 1, "query_minus_key": 2}
+_HAVE_PLACES = ("dense", "causal", "window1d", "neighborhood", "disk", "window", "halo")
+
+
+def lower(op: str, pattern: Any) -> list[tuple[Any, ...]]:
+    """Return the members of a pattern as the compiled part reads them."""
+    if pattern is None:
+        pattern = Dense()
+    if not isinstance(pattern, Pattern):
+        text = f"pattern is {pattern!r}, needed is one of swath.patterns"
+        raise fail(_core.ParamError, op, "pattern", text)
+    members = pattern.members if isinstance(pattern, Union) else (pattern,)
+    return [m._lower() for m in members]
+
+
+def lower_bias(
+    op: str, bias: Any, pattern: Any, q: Array, layout: AttentionLayout
+) -> tuple[Array | None, int]:
+    """Return (array, kind): the bias of all pairs, or a relative table that kernels read."""
+    if not isinstance(bias, RelativeTable):
+        return bias, 0
+    kind = "dense" if pattern is None else pattern.kind
+    n_axes = len(np.shape(bias.table)) - 1
+    shape = np.shape(q)
+    tokens = tuple(shape[2:-1] if layout == "heads_first" else shape[1:-2])
+    is_sequence = kind in ("causal", "window1d")
+    if kind in _HAVE_PLACES and not (is_sequence and n_axes > 1):
+        return bias.table, _BIAS_KINDS[bias.order]
+    grid = next((m.grid for m in getattr(pattern, "members", (pattern,)) if m.grid), tokens)
+    if len(grid) != n_axes:
+        text = f"bias is a table of {n_axes} axes, the tokens are on a grid {grid}"
+        raise fail(_core.ShapeError, op, "bias", text)
+    n_prefix = int(np.prod(tokens)) - int(np.prod(grid))
+    return bias.to_bias(grid, n_prefix), 0
+
+
+def attention(
+    q: Array,
+    k: Array,
+    v: Array,
+    *,
+    pattern: Pattern | None = None,
+    causal: bool = False,
+    scale: float | None = None,
+    bias: Array | RelativeTable | None = None,
+    bias_lowrank: tuple[Array, Array] | None = None,
+    key_bias: Array | None = None,
+    key_mask: Array | None = None,
+    softcap: float | None = None,
+    sink: Array | None = None,
+    extra_kv: Sequence[tuple[Any, ...]] | None = None,
+    return_lse: bool = False,
+    layout: AttentionLayout = "heads_first",
+    out: Array | None = None,
+    threads: int | None = None,
+) -> Any:
+    """Attend to the keys that a pattern allows, without a matrix of all pairs.
+
+    ::
+
+        Z[i, j] = scale <q[i], k[j]>            with softcap c: c tanh(Z / c)
+        S[i, j] = Z[i, j] + bias[i, j] + <a[i], b[j]> + key_bias[j] + ln w[j]
+        lse[i]  = ln(sum over allowed j of exp S[i, j]  +  exp sink[h])
+        o[i]    = sum over allowed j of exp(S[i, j] - lse[i]) v[j]
+
+    Parameters
+    ----------
+    q : array, shape (B, H, *tokens, D), float32 | float64 | float16 | bfloat16
+        One to three axes of tokens. D from 1 to 256.
+    k, v : array, shape (B, H_kv, *tokens_kv, D | D_v), dtype of q
+        H is a multiple of H_kv; head h reads ``h // (H / H_kv)``, without a copy. Views such as
+        slices of a packed qkv are read as they are.
+    pattern : swath.patterns.Pattern, optional
+        Which keys each query sees; None for all.
+    causal : bool
+        Only keys up to the query's own place, both counted from the end. Not with a pattern of
+        several axes, where `patterns.Neighborhood` has it per axis. Prefix tokens are exempt.
+    scale : float, optional
+        D**-0.5 unless given; 0.0 is 0.
+    bias : array that broadcasts to (B, H, N_q, N_k), or patterns.RelativeTable, optional
+    bias_lowrank : (a, b), shapes (B|1, H|1, N_q, R) and (B|1, H|1, N_k, R), optional
+        A bias <a[i], b[j]>, added after scale and softcap.
+    key_bias : array, shape (B|1, N_k), optional
+        The logarithm of a key's multiplicity, for example.
+    key_mask : bool array, shape (B|1, N_k), optional
+        True: attend.
+    softcap : float, optional
+    sink : array, shape (H,), optional
+        A logit that takes its share and gives nothing.
+    extra_kv : list of (k, v, log_weight, "all" | "grid"), optional
+        At most 8 arrays of more keys, (B, H_kv, M, D) in the layout of k. ``log_weight`` is a
+        number or an array (B|1, M). "grid": only for queries after the prefix.
+    return_lse : bool
+    layout : "heads_first" | "heads_last"
+        The second is (B, *tokens, H, D).
+    out : array, shape (B, H, *tokens, D_v), optional
+        Where to write; must not share memory with an input.
+    threads : int, optional
+        Limit for this call.
+
+    Returns
+    -------
+    o : array, shape (B, H, *tokens, D_v), dtype of q
+    lse : array, shape of q without D, float32, or float64 for float64
+        With ``return_lse``; natural logarithm.
+
+    Raises
+    ------
+    ShapeError, DTypeError, DeviceError
+        If the arrays do not fit together, or the pattern is about another number of tokens.
+    ParamError
+        If ``kernel_size * dilation`` is longer than an axis, a list of blocks is not ascending,
+        repeats a pair or is out of range, or ``causal`` meets a pattern of several axes.
+
+    Notes
+    -----
+    A query without any key (and without sink) gets 0 and an lse of -inf. A logit of -inf counts as
+    not allowed. A NaN logit makes its own row NaN; NaN and Inf in values reach only the rows that
+    see them. Weights below the smallest normal number are 0.
+
+    Sums are kept in float32 (float64 for float64). Cost: 2 N_q n (D + D_v) operations a head for n
+    keys in the box around each tile of up to 16 neighbouring queries (8 for float64); at most
+    64 KB of memory a thread for bias_lowrank of moderate rank, no matrix of all pairs. Results do
+    not depend on the number of threads.
+
+    Means of keys (`patterns.Blocks` with levels) cannot have a bias, a mask or a causal order. A
+    relative table with patterns that have no axes (blocks, segments, masks, unions) is expanded to
+    all pairs first.
+
+    Neighborhood attention: Hassani et al., 2023; generalized with strides, 2025. Windows: Liu et
+    al., "Swin transformer", 2021. Online softmax: Milakov and Gimelshein, 2018.
+
+    Examples
+    --------
+    >>> import numpy as np, swath
+    >>> from swath import patterns
+    >>> q = k = v = np.random.default_rng(0).normal(size=(1, 2, 14, 14, 8)).astype(np.float32)
+    >>> swath.attention(q, k, v, pattern=patterns.Neighborhood(7)).shape
+    (1, 2, 14, 14, 8)
+    >>> o, lse = swath.attention(q, k, v, causal=True, return_lse=True)
+    >>> lse.shape
+    (1, 2, 14, 14)
+    """
+    members = lower("attention", pattern)
+    array, kind = lower_bias("attention", bias, pattern, q, layout)
+    return _core.attention(
+        q, k, v, members, causal, scale, array, kind, bias_lowrank, key_bias, key_mask, softcap,
+        sink, extra_kv, return_lse, layout, out, threads,
+    )  # fmt: skip
