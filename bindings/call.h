@@ -16,7 +16,7 @@
 
 namespace swath::python {
 
-inline constexpr int kMaxArrays = 10;
+inline constexpr int kMaxArrays = 32;
 
 enum class OutMayBeX : bool { no, yes };
 
@@ -53,6 +53,8 @@ class Call {
   /// The same for a plan of several outputs: one array for each, in the library of slot 0. `out` is
   /// the first output. An output of x's dtype shares its kind, another is of a plain dtype.
   std::vector<py::object> run_all(const Plan& plan, int n_threads);
+  /// The same for a backward whose plan gives the gradients that are `needed`: None for the others.
+  py::tuple run_gradients(const Plan& plan, int n_threads, const std::vector<bool>& needed);
 
  private:
   py::object explain(const Plan& plan, int n_threads) const;
@@ -67,5 +69,8 @@ class Call {
   std::array<const void*, kMaxArrays> pointers_{};
   ArrayArg out_;
 };
+
+/// Objects in order where `is_given`, None elsewhere.
+py::tuple spread(std::vector<py::object> found, const std::vector<bool>& is_given);
 
 }  // namespace swath::python

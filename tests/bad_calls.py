@@ -7,8 +7,11 @@ from typing import Any
 import numpy as np
 
 from bad_call import F32, BadCall, ones, wrong
+from bad_calls_deform import DEFORM
+from bad_calls_dynamic import DYNAMIC
 from bad_calls_gates import GATES
 from bad_calls_long import LONG
+from bad_calls_long2d import LONG2D
 
 
 def _conv(id_: str, error: str, arg: str, x: Any = None, w: Any = None, **kwargs: Any) -> BadCall:
@@ -379,4 +382,15 @@ MASKED = [
     _gated("residual_of_both", "ShapeError", "residual", residual=ones(2, 8, 7, 7)),
 ]  # fmt: skip
 
-BAD_CALLS: list[BadCall] = GATES + LONG + SHAPES + DTYPES + PARAMS + OTHERS + MASKED
+BAD_CALLS: list[BadCall] = [
+    *DEFORM,
+    *DYNAMIC,
+    *GATES,
+    *LONG,
+    *LONG2D,
+    *SHAPES,
+    *DTYPES,
+    *PARAMS,
+    *OTHERS,
+    *MASKED,
+]

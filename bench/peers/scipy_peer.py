@@ -8,7 +8,7 @@ import numpy as np
 import scipy
 from scipy import fft, ndimage, signal
 
-from peers import fft_rows
+from peers import fft_rows, transforms
 from peers.base import (
     Geometry,
     Peer,
@@ -25,11 +25,14 @@ from workload import Array, Workload
 class SciPy(Peer):
     name = "scipy"
     version = scipy.__version__
+    compositions = dict.fromkeys(("long_conv2d", "band_split"), transforms.prepare_scipy)
 
     def set_threads(self, n_threads: int) -> None:
         """These functions run on one thread whatever is asked."""
 
     def prepare(self, workload: Workload, values: Mapping[str, Array]) -> Prepared:
+        if workload.op in self.compositions:
+            return self.compositions[workload.op](workload, values)
         reject(workload, "bias", "scale", "shift", "residual", "activation", "channels")
         if workload.dtype not in ("f32", "f64"):
             raise Unsupported(workload.dtype)

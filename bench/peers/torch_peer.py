@@ -8,15 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 
-from peers import fft_rows, torch_gates
+from peers import fft_rows, torch_deform, torch_dynamic, torch_gates, torch_tools, transforms
 from peers.base import Geometry, Peer, Prepared, Unsupported, fastest, geometry
-from workload import Array, Workload
+from workload import GATES, TOOLS, Array, Workload
 
 Tensor = torch.Tensor
 CONV = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
@@ -46,7 +46,14 @@ def long_rows(workload: Workload, tensors: dict[str, Tensor], *, is_last: bool) 
 class TorchPlanar(Peer):
     name = "torch"
     version = torch.__version__
-    has_gates = True
+    compositions: ClassVar = {
+        **dict.fromkeys(GATES, torch_gates.prepare),
+        **dict.fromkeys(TOOLS, torch_tools.prepare),
+        "dynamic_conv": torch_dynamic.prepare,
+        **dict.fromkeys(("deform_conv", "sample_conv"), torch_deform.prepare),
+        **dict.fromkeys(("long_conv2d", "band_split"), transforms.prepare_torch),
+        "long_conv": long_rows,
+    }
     is_last = False
 
     def set_threads(self, n_threads: int) -> None:
@@ -54,10 +61,8 @@ class TorchPlanar(Peer):
 
     def prepare(self, workload: Workload, values: Mapping[str, Array]) -> Prepared:
         tensors = {name: to_tensor(array) for name, array in values.items()}
-        if workload.is_gate:
-            return torch_gates.prepare(workload, tensors, is_last=self.is_last)
-        if workload.op == "long_conv":
-            return long_rows(workload, tensors, is_last=self.is_last)
+        if workload.op in self.compositions:
+            return self.compositions[workload.op](workload, tensors, is_last=self.is_last)
         if workload.is_channels_last:
             moved = {k: t.movedim(-1, 1) for k, t in tensors.items() if k in ("dy", "x", "mask")}
             tensors |= moved

@@ -46,8 +46,7 @@ py::object long_conv_backward(py::handle dy, py::handle u, py::handle k, py::han
                               py::handle method, py::handle layout, py::handle needs,
                               py::handle threads) {
   constexpr const char* op = "grad.long_conv";
-  static constexpr std::string_view kNames[] = {"du",         "dk",    "dpre_gate",
-                                                "dpost_gate", "dskip", "dbias"};
+  static constexpr std::string_view kInputs[] = {"u", "k", "pre_gate", "post_gate", "skip", "bias"};
   Call call(op);
   LongConvArrays a = read_arrays(call, u, k, skip, bias, pre_gate, post_gate);
   a.dy = &call.input(kLongDy, dy, "dy");
@@ -58,7 +57,7 @@ py::object long_conv_backward(py::handle dy, py::handle u, py::handle k, py::han
   }
   const LongConvParams p =
       read_long_params(op, {mode, offset, n_fft, correlate, head_map, method, layout});
-  std::vector<bool> needed = read_names(needs, kNames, {op, "needs"});
+  std::vector<bool> needed = read_needs(needs, kInputs, op);
   needed[2] = needed[2] && a.pre_gate != nullptr;
   needed[3] = needed[3] && a.post_gate != nullptr;
   needed[4] = needed[4] && a.skip != nullptr;
@@ -66,7 +65,7 @@ py::object long_conv_backward(py::handle dy, py::handle u, py::handle k, py::han
   const int n_threads = read_threads(threads, {op, "threads"});
   const LongConvNeeds wanted{needed[0], needed[1], needed[2], needed[3], needed[4], needed[5]};
   const Plan plan = plan_long_conv_backward(a, p, wanted, call.options());
-  return spread_results(call.run_all(plan, n_threads), needed);
+  return call.run_gradients(plan, n_threads, needed);
 }
 
 }  // namespace

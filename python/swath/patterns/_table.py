@@ -1,0 +1,74 @@
+"""Biases by relative position."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from swath import _core
+from swath._types import Array
+from swath.patterns._base import fail
+
+_ORDERS = ("key_minus_query", "query_minus_key")
+
+
+class RelativeTable:
+    """A bias that depends on the head and on the relative position of query and key.
+
+    ``bias[h, i, j] = table[h, (key - query) + K_1 - 1, ...]``, one index per axis of the grid, in
+    places of the window: a dilated neighbourhood counts its own places, a shifted or wrapped
+    window goes on around the end. Pairs with a prefix token have no bias.
+
+    Parameters
+    ----------
+    table : array, shape (H, 2*K_1 - 1, ...), dtype of q
+        K is the size of the window, or of the grid where the pattern has no window.
+    order : "key_minus_query" | "query_minus_key"
+        The second is that of Swin and CAT, the first that of NATTEN's legacy tables.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from swath import patterns
+    >>> table = patterns.RelativeTable(np.arange(3.0).reshape(1, 3))
+    >>> table.to_bias((2,))[0]
+    array([[1., 2.],
+           [0., 1.]])
+    """
+
+    __slots__ = ("order", "table")
+    table: Array
+    order: str
+
+    def __init__(self, table: Array, order: str = "key_minus_query") -> None:
+        op = "patterns.RelativeTable"
+        shape = np.shape(table)
+        if not 2 <= len(shape) <= 4 or any(n % 2 == 0 for n in shape[1:]):
+            text = f"table has shape {shape}, needed is (H, 2*K_1-1, ...) of 1 to 3 axes"
+            raise fail(_core.ShapeError, op, "table", text)
+        if order not in _ORDERS:
+            text = f"order is {order!r}, needed is one of {_ORDERS}"
+            raise fail(_core.ParamError, op, "order", text)
+        self.table = table
+        self.order = order
+
+    def __repr__(self) -> str:
+        return f"RelativeTable(table={tuple(np.shape(self.table))}, order={self.order!r})"
+
+    def to_bias(self, grid: tuple[int, ...], n_prefix: int = 0) -> Any:
+        """Return the bias of all pairs of a grid, (H, N, N); pairs outside the table get 0."""
+        table = np.asarray(self.table)
+        n = math.prod(grid)
+        at = np.stack(np.unravel_index(np.arange(n), grid), -1)
+        delta = at[None, :] - at[:, None]
+        if self.order == "query_minus_key":
+            delta = -delta
+        index = delta + (np.array(table.shape[1:]) // 2)
+        inside = ((index >= 0) & (index < table.shape[1:])).all(-1)
+        index = np.where(inside[..., None], index, 0)
+        inner = np.where(inside, table[(slice(None), *np.moveaxis(index, -1, 0))], 0)
+        bias = np.zeros((len(table), n + n_prefix, n + n_prefix), table.dtype)
+        bias[:, n_prefix:, n_prefix:] = inner
+        return bias
