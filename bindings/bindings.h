@@ -38,5 +38,6 @@ void bind_long_conv2d(py::module_& m);
 void bind_band_split(py::module_& m);
 void bind_long_conv(py::module_& m);
 void bind_attention(py::module_& m);
+void bind_attention_plan(py::module_& m);
 
 }  // namespace swath::python

@@ -37,6 +37,7 @@ PYBIND11_MODULE(_core, m, pybind11::mod_gil_not_used()) {
   bind_band_split(m);
   bind_long_conv(m);
   bind_attention(m);
+  bind_attention_plan(m);
   bind_plan(m);
   bind_long_plan(m);
 }

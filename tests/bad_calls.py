@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from bad_call import F32, BadCall, ones, wrong
+from bad_calls_attention import ATTENTION
 from bad_calls_deform import DEFORM
 from bad_calls_dynamic import DYNAMIC
 from bad_calls_gates import GATES
@@ -383,6 +384,7 @@ MASKED = [
 ]  # fmt: skip
 
 BAD_CALLS: list[BadCall] = [
+    *ATTENTION,
     *DEFORM,
     *DYNAMIC,
     *GATES,

@@ -15,7 +15,7 @@ from swath._core import (
     __version__,
 )
 from swath._threads import num_threads, set_num_threads
-from swath.ops.attention import attention
+from swath.ops.attention import Attention, attention
 from swath.ops.band_split import band_split
 from swath.ops.channel_gate import channel_gate
 from swath.ops.conv_plan import (
@@ -71,6 +71,7 @@ from swath.ops.tokens import (
 )
 
 __all__ = [
+    "Attention",
     "Conv1d",
     "Conv2d",
     "Conv3d",

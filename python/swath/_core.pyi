@@ -404,6 +404,51 @@ def space_to_depth(
 def depth_to_space(
     x: Array, block: object, order: object, layout: object, out: Array | None, threads: object, /
 ) -> Array: ...
+
+class AttentionPlan:
+    def __init__(
+        self,
+        patterns: list[tuple[object, ...]],
+        causal: object,
+        scale: object,
+        bias: Array | None,
+        bias_kind: int,
+        softcap: object,
+        sink: Array | None,
+        layout: object,
+        /,
+    ) -> None: ...
+    def run(
+        self,
+        q: Array,
+        k: Array,
+        v: Array,
+        low_rank: object,
+        key_bias: Array | None,
+        key_mask: Array | None,
+        extra_kv: object,
+        return_lse: object,
+        out: Array | None,
+        threads: object,
+        /,
+    ) -> Any: ...
+
+def attention(
+    q: Array,
+    k: Array,
+    v: Array,
+    patterns: list[tuple[object, ...]],
+    causal: object,
+    scale: object,
+    bias: Array | None,
+    bias_kind: int,
+    low_rank: object,
+    key_bias: Array | None,
+    key_mask: Array | None,
+    softcap: object,
+    sink: Array | None,
+    extra_kv: object,
+    return_lse: object,
 def dynamic_conv(
     which: int,
     x: Array,

@@ -9,7 +9,9 @@
 namespace swath::SWATH_ISA {
 namespace {
 
-inline constexpr int64_t kMaxChunk = 256;  // keys between two steps of the online softmax
+// Keys between two steps of the online softmax: with 64 keys of 64 values, which stay in L1, dense
+// attention is 15 % slower.
+inline constexpr int64_t kMaxChunk = 256;
 inline constexpr int64_t kMinChunk = 8;
 inline constexpr int kMaxPieces = 64;
 inline constexpr int64_t kScratchBytes = 62 * 1024;  // the contract: 64 KB a thread
@@ -166,21 +168,26 @@ struct Attend {
 
   const S* read(const ArrayRef& ref) const { return static_cast<const S*>(b.read(ref)); }
 
+  /// f(lane, token) for all lanes; those without a query stand for the first one.
+  template <class F>
+  __attribute__((always_inline)) void for_rows(const F& f) const {
+    for (int l = 0; l < kQueries<A>; ++l) f(l, tile.token[l < tile.n ? l : 0]);
+  }
+
   void start() {
     state = RunningSoftmax<A>();
     n_pieces = 0;
     n_rows = 0;
     is_first = true;
     reset_max();
-    const S* rows[kMaxTile] = {};
+    const S* rows[kMaxTile];
     const S* base = read(p.q.ref) + tile.b * p.q.batch + tile.h * p.q.head;
-    for (int l = 0; l < tile.n; ++l) rows[l] = base + p.q.at(tile.token[l]);
+    for_rows([&](int l, int64_t token) { rows[l] = base + p.q.at(token); });
     load_queries(rows, p.q.unit, p.d, static_cast<A>(p.scale), memory.q);
     if (p.has_low_rank) {
       const int64_t* s = p.low_a_stride;
-      for (int l = 0; l < tile.n; ++l) {
-        rows[l] = read(p.low_a) + tile.b * s[0] + tile.h * s[1] + tile.token[l] * s[2];
-      }
+      base = read(p.low_a) + tile.b * s[0] + tile.h * s[1];
+      for_rows([&](int l, int64_t token) { rows[l] = base + token * s[2]; });
       load_queries(rows, s[3], p.rank, static_cast<A>(1), memory.low_a);
     }
     if (p.has_table && tile.prefix == 0) find_table_base();
@@ -213,7 +220,7 @@ struct Attend {
     const int64_t kv_head = tile.h / p.heads_per_kv;
     const S* keys = read(k.ref) + tile.b * k.batch + kv_head * k.head;
     const S* values = read(v.ref) + tile.b * v.batch + kv_head * v.head;
-    const int64_t n_all = (run.count + run.level - 1) / run.level;
+    const int64_t n_all = run.level == 1 ? run.count : (run.count + run.level - 1) / run.level;
     for (int64_t j = 0; j < n_all;) {
       if (n_rows == memory.chunk || n_pieces == kMaxPieces) flush();
       int64_t n = n_all - j;
@@ -291,9 +298,9 @@ struct Attend {
     }
     if (is_main && p.has_bias) {
       const int64_t* t = p.bias_stride;
-      const S* rows[kMaxTile] = {};
+      const S* rows[kMaxTile];
       const S* base = read(p.bias) + tile.b * t[0] + tile.h * t[1] + token * t[3];
-      for (int l = 0; l < tile.n; ++l) rows[l] = base + tile.token[l] * t[2];
+      for_rows([&](int l, int64_t query) { rows[l] = base + query * t[2]; });
       add_bias(rows, t[3] * run.step, n, s);
     }
     if (p.has_table && run.has_place) add_table(run, j, n, s);
@@ -427,10 +434,14 @@ struct Attend {
     for (int l = 0; l < tile.n; ++l) {
       A* row = memory.o + l * pitch;
       const Vec<A> by = set1(factor[l]);
-      for (int64_t d = 0; d < pitch; d += kLanes<A>) {
-        store(row + d, is_first ? zero<A>() : load(row + d) * by);
+      S* to = base + p.o.at(tile.token[l]);
+      const auto value = [&](int64_t d) { return is_first ? zero<A>() : load(row + d) * by; };
+      if (p.o.unit == 1) {
+        for_lanes<A>(p.d_v, [&](int64_t d, int m) { store_part(to + d, value(d), m); });
+        continue;
       }
-      narrow_row(row, base + p.o.at(tile.token[l]), p.o.unit, p.d_v);
+      for (int64_t d = 0; d < pitch; d += kLanes<A>) store(row + d, value(d));
+      narrow_row(row, to, p.o.unit, p.d_v);
     }
     if (!p.has_lse) return;
     A* out = static_cast<A*>(b.write(p.lse)) + tile.b * p.lse_batch + tile.h * p.lse_head;

@@ -156,17 +156,19 @@ struct Walker {
   }
 
   /// Keys [from, to) of the last axis behind the place `row` of the axes before it.
-  void emit_row(KeyRun run, int64_t row, int64_t begin, int64_t end) {
+  void emit_row(KeyRun& run, int64_t row, int64_t begin, int64_t end) {
     const int a = pattern.n_axes - 1;
     const KeyAxis& axis = pattern.axes[a];
     run.step = axis.dilation;
     run.has_place = true;
+    const bool is_cut = axis.wraps || axis.rotation != 0;
     for (int64_t u = begin; u < end;) {
       int64_t n = end - u;
       const int64_t at = place_of(a, u);
-      const bool is_cut = axis.wraps || axis.rotation != 0;
-      const int64_t left = (axis.n_k - at + axis.dilation - 1) / axis.dilation;
-      if (is_cut && n > left) n = left;
+      if (is_cut) {
+        const int64_t left = (axis.n_k - at + axis.dilation - 1) / axis.dilation;
+        if (n > left) n = left;
+      }
       run.unit = u;
       run.count = n;
       run.first = pattern.n_prefix + row * axis.n_k + at;
@@ -185,7 +187,7 @@ struct Walker {
   }
 
   /// The rows of the axes before the last, of lanes of one class.
-  void walk_rows(int a, int64_t row, uint32_t lanes, KeyRun run) {
+  void walk_rows(int a, int64_t row, uint32_t lanes, KeyRun& run) {
     if (a == pattern.n_axes - 1) {
       run.lanes = lanes;
       bool is_uniform = true;
@@ -263,7 +265,8 @@ struct Walker {
       if (pattern.has_regions) {
         walk_regions(same);
       } else {
-        walk_rows(0, 0, same, {});
+        KeyRun run;
+        walk_rows(0, 0, same, run);
       }
     }
   }
@@ -306,7 +309,7 @@ struct Walker {
     return 0;
   }
 
-  void walk_disk(int a, int64_t row, uint32_t lanes, KeyRun run) {
+  void walk_disk(int a, int64_t row, uint32_t lanes, KeyRun& run) {
     const KeyAxis& axis = pattern.axes[a];
     const int64_t reach = pattern.reach;
     phase[a] = 0;
@@ -444,6 +447,7 @@ struct Walker {
     run.lanes = lanes;
     run.count = pattern.n_prefix;
     if (pattern.n_prefix > 0) sink(run);
+    run = {};
     switch (pattern.kind) {
       case KeyKind::intervals:
         find_places(lanes);
@@ -451,7 +455,7 @@ struct Walker {
         break;
       case KeyKind::disk:
         find_places(lanes);
-        walk_disk(0, 0, lanes, {});
+        walk_disk(0, 0, lanes, run);
         break;
       case KeyKind::segments:
         walk_segments(lanes);
