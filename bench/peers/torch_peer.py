@@ -53,7 +53,6 @@ class TorchPlanar(Peer):
         "long_conv": long_rows,
         **dict.fromkeys(("deform_conv", "sample_conv"), torch_deform.prepare),
         **dict.fromkeys(("long_conv2d", "band_split"), transforms.prepare_torch),
-        "long_conv": long_rows,
     }
     is_last = False
 

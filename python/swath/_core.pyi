@@ -449,6 +449,11 @@ def attention(
     sink: Array | None,
     extra_kv: object,
     return_lse: object,
+    layout: object,
+    out: Array | None,
+    threads: object,
+    /,
+) -> Any: ...
 def dynamic_conv(
     which: int,
     x: Array,

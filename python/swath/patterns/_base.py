@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from swath import _core
+from swath._arguments import error_of as fail
 
 Ints = int | Sequence[int]
 Mask = NDArray[np.bool_]
@@ -18,13 +19,6 @@ Index = NDArray[np.int64]
 
 _LARGEST = 2**31 - 1
 _MASK_BYTES_A_STEP = 1 << 24
-
-
-def fail(error: type[Exception], op: str, arg: str, text: str) -> Exception:
-    """Make an error of the package that names the function and its argument."""
-    made = error(f"{op}: {text}")
-    made.op, made.arg = op, arg  # type: ignore[attr-defined]
-    return made
 
 
 def read_int(op: str, arg: str, value: Any, least: int) -> int:
