@@ -768,27 +768,6 @@ def deform_conv_backward(
     threads: object,
     /,
 ) -> Any: ...
-def attention(
-    q: Array,
-    k: Array,
-    v: Array,
-    patterns: list[tuple[object, ...]],
-    causal: object,
-    scale: object,
-    bias: Array | None,
-    bias_kind: int,
-    low_rank: object,
-    key_bias: Array | None,
-    key_mask: Array | None,
-    softcap: object,
-    sink: Array | None,
-    extra_kv: object,
-    return_lse: object,
-    layout: object,
-    out: Array | None,
-    threads: object,
-    /,
-) -> Any: ...
 def explain(
     fn: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]
 ) -> dict[str, Any]: ...
