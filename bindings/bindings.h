@@ -25,5 +25,6 @@ void bind_channel_gate(py::module_& m);
 void bind_pooling_backward(py::module_& m);
 void bind_space_to_depth(py::module_& m);
 void bind_attention(py::module_& m);
+void bind_attention_backward(py::module_& m);
 
 }  // namespace swath::python

@@ -25,5 +25,6 @@ PYBIND11_MODULE(_core, m, pybind11::mod_gil_not_used()) {
   bind_pooling_backward(m);
   bind_space_to_depth(m);
   bind_attention(m);
+  bind_attention_backward(m);
   bind_plan(m);
 }

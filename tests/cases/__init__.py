@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from cases import (
     attention,
+    attention_grad,
     conv_backward,
     conv_transpose,
     conv_weight_grad,
@@ -30,6 +31,7 @@ CASES: dict[str, list[Case]] = {
     "channel_stats": gates.STATS_CASES,
     "channel_gate": gates.CHANNEL_CASES,
     "attention": [*attention.CASES],
+    "attention_backward": [*attention_grad.CASES],
     "conv_weight_grad": [*conv_weight_grad.CASES],
     "conv_backward": [*conv_backward.CASES],
 }

@@ -8,6 +8,7 @@
 #include "core/format.h"
 #include "core/operator.h"
 #include "ops/attention/arrays.h"
+#include "ops/attention/describe.h"
 #include "ops/attention/lower.h"
 #include "ops/common/scalar.h"
 
@@ -456,6 +457,18 @@ struct Describe {
 };
 
 }  // namespace
+
+AttentionDescription describe_attention(const AttentionInputs& inputs,
+                                        const AttentionParams& params, const PlanOptions& options,
+                                        const std::shared_ptr<PlanImpl>& plan) {
+  Describe d{inputs, params, options, {params.name}};
+  d.plan = plan;
+  d.read_main();
+  d.read_biases();
+  d.read_extras();
+  d.read_patterns();
+  return {d.tables, d.q, d.k, d.v, d.n_pairs + d.n_extra_pairs};
+}
 
 Plan plan_attention(const AttentionInputs& inputs, const AttentionParams& params,
                     const PlanOptions& options) {

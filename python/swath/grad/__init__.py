@@ -1,6 +1,7 @@
 """Gradients: every function has one of the same name, for the output's gradient dy first."""
 
 from swath.grad._results import InputGradient
+from swath.grad.attention import AttentionGrads, attention
 from swath.grad.conv import (
     ConvGrads,
     ConvTransposeGrads,
@@ -39,10 +40,12 @@ from swath.grad.pooling import (
 from swath.grad.space_to_depth import depth_to_space, space_to_depth
 
 __all__ = [
+    "AttentionGrads",
     "ConvGrads",
     "ConvTransposeGrads",
     "InputGradient",
     "PartialConvGrads",
+    "attention",
     "avg_pool1d",
     "avg_pool2d",
     "avg_pool3d",
