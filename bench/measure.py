@@ -79,7 +79,7 @@ def prepare(
     expected = np.array(ours(), np.float64)
     allowed = allowed_difference(workload, values, float(np.abs(expected).max(initial=0)))
     for peer in peers:
-        if workload.is_gate and not peer.has_gates:
+        if not workload.is_window and workload.op not in peer.compositions:
             row.skipped[peer.name] = "no such operation"
             continue
         peer.set_threads(n_threads)

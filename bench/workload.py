@@ -30,7 +30,8 @@ LAYOUTS = (
     "pooling",
     "pooling_backward",
 )
-POSITIONAL = ("dy", "x", "weight", "bias")
+TOOLS = ("tokens", "merge_attention", "linear_attention", "select_blocks")
+GATES = ("gate_mul", "spatial_gate", "channel_gate")
 TINY_EXTENT, TINY_KERNEL = 12, 11  # spatial sizes of --small
 
 
@@ -66,8 +67,18 @@ class Workload:
         return next(iter(self.arrays))
 
     @property
-    def is_gate(self) -> bool:
-        return self.op.endswith("_gate") or self.op == "gate_mul"
+    def is_window(self) -> bool:
+        """A window slides over x: what peers know as one geometry."""
+        return self.op in LAYOUTS or self.op in ("conv_transpose", "space_to_depth")
+
+    @property
+    def is_dynamic(self) -> bool:
+        """Taps for every position: the weight has the result's extents."""
+        return self.op == "dynamic_conv"
+
+    @property
+    def is_transform(self) -> bool:
+        return self.op in ("long_conv2d", "band_split")
 
     @property
     def dtype(self) -> str:
@@ -98,8 +109,15 @@ class Workload:
     def plan_call(self, values: Mapping[str, Array]) -> Callable[[], Array] | None:
         """The call through a plan, which holds the weights packed; None where there is no plan."""
         plan_class = getattr(swath, plan_name(self.function), None)
-        if plan_class is None or self.in_place:
+        if plan_class is None or self.in_place or self.is_dynamic:
             return None
+        if self.op == "attention":
+            attend = plan_class(**self.kwargs)
+            return lambda: attend(values["q"], values["k"], values["v"])
+        if self.op == "long_conv":
+            long = plan_class(values["k"], length=values["u"].shape[-1], **self.kwargs)
+            gates = {k: v for k, v in values.items() if k.endswith("_gate")}
+            return lambda: long(values["u"], **gates)
         constant = [values[name] for name in ("weight", "bias") if name in values]
         x, plan = values["x"], plan_class(*constant, **self.kwargs)
         if "mask" in values:
@@ -114,7 +132,7 @@ class Workload:
             kwargs["out"] = values["x"]
         positional, named = arguments(values)
         kwargs |= named
-        if "mask" in values:
+        if "mask" in values or self.function == "band_split":
             return lambda: function(*positional, **kwargs)[0]
         if self.is_gradient:  # of one input: the only one that is not None
             return lambda: next(g for g in function(*positional, **kwargs) if g is not None)
@@ -141,15 +159,39 @@ def allowed_difference(workload: Workload, values: Mapping[str, Array], largest:
 
     16-bit results are rounded once more, by half a unit of the `largest` one each.
     """
+    rounding = {"f16": 2.0**-10, "bf16": 2.0**-7}.get(workload.dtype, 0.0) * largest
+    if workload.op == "long_conv":  # the bound of FFT methods: of a row, by its norms
+        norms = [float(np.sqrt((values[n].astype(np.float64) ** 2).sum(-1)).max()) for n in "uk"]
+        gates = [float(np.abs(v).max()) for n, v in values.items() if n.endswith("_gate")]
+        rule = swath.testing.tolerance(numpy_dtype(workload.dtype), 4 * values["u"].shape[-1])
+        return math.prod(norms) * math.prod(gates) * rule + rounding
+    if workload.op == "attention":  # means of v; a logit's error counts with its size
+        terms = math.prod(workload.shape("k")[2:-1]) + workload.shape("k")[-1]
+        largest_logit = 4 * float(np.abs(values["q"].astype(np.float64)).max())
+        rule = swath.testing.tolerance(numpy_dtype(workload.dtype), terms)
+        return largest_logit * largest * rule + rounding
     summed = values["dy"] if workload.is_gradient else values[workload.main]
     reach = float(np.abs(summed.astype(np.float64)).max())
+    if workload.op in TOOLS:  # sums over tokens, then over channels
+        terms = sum(max(v.shape) for v in values.values())
+        rounding = {"f16": 2.0**-10, "bf16": 2.0**-7}.get(workload.dtype, 0.0) * 4
+        return reach**2 * swath.testing.tolerance(numpy_dtype(workload.dtype), terms) + rounding
     terms = math.prod(per_axis_window(workload)) if "window" in workload.kwargs else 1
-    if "w0" in values:  # a gate's error grows with the sum behind it
+    if workload.is_dynamic:
+        weight = np.abs(values["weight"].astype(np.float64))
+        tap_axis = 1 if weight.ndim == 2 else 2
+        terms = weight.shape[tap_axis]
+        reach *= max(weight.sum(tap_axis).max(), 1)  # 1: after a softmax
+    elif "w0" in values:  # a gate's error grows with the sum behind it
         terms = math.prod(values["w0"].shape[1:])
+    if workload.is_transform:  # its error goes with the norms of the planes
+        reach *= math.sqrt(math.prod(values[workload.main].shape[-2:]))
+        if "k" in values:
+            reach *= math.sqrt(math.prod(values["k"].shape[1:]))
     if workload.kwargs.get("needs") == ("weight",):
         terms = values["dy"].size // workload.shape("weight")[0]
         reach *= terms * float(np.abs(values["dy"].astype(np.float64)).max())
-    elif "weight" in values:
+    elif "weight" in values and not workload.is_dynamic:
         if "dy" in values:
             reach = float(np.abs(values["dy"].astype(np.float64)).max())
         weight = np.abs(values["weight"].astype(np.float64))
@@ -158,7 +200,6 @@ def allowed_difference(workload: Workload, values: Mapping[str, Array], largest:
         reach *= max(weight.sum(axis=tuple(range(1, weight.ndim))).max(), weight.sum(0).max())
     elif workload.kwargs.get("op") == "sum" or workload.is_gradient:
         reach *= terms
-    rounding = {"f16": 2.0**-10, "bf16": 2.0**-7}.get(workload.dtype, 0.0) * largest
     return 2 * reach * swath.testing.tolerance(numpy_dtype(workload.dtype), terms) + rounding
 
 
@@ -192,7 +233,7 @@ def make_arrays(workload: Workload) -> dict[str, Array]:
         if name == "mask":
             values[name] = tiled_mask(rng, shape)
             continue
-        scale = 1 / math.sqrt(math.prod(shape[1:])) if name == "weight" else 1.0
+        scale = 1 / math.sqrt(math.prod(shape[1:])) if name in ("weight", "k") else 1.0
         values[name] = (rng.standard_normal(shape, np.float32) * scale).astype(numpy_dtype(dtype))
     if workload.in_place:
         weight = values["weight"]
@@ -249,11 +290,16 @@ def shrink(workload: Workload) -> Workload:
     """The same call at a size that runs in microseconds."""
     if workload.is_gradient:
         return workload
+    if workload.is_dynamic:
+        return shrink_positions(workload)
+    if workload.op == "attention":
+        return shrink_tokens(workload)
     arrays = {}
     for name, (shape, dtype) in workload.arrays.items():
         limit = TINY_KERNEL if name == "weight" else TINY_EXTENT
-        spatial = tuple(min(n, limit) for n in shape[2:])
-        arrays[name] = ((*shape[:2], *spatial), dtype)
+        lead = 1 if name == "k" else 2
+        spatial = tuple(min(n, limit) for n in shape[lead:])
+        arrays[name] = ((*shape[:lead], *spatial), dtype)
     kwargs = dict(workload.kwargs)
     for key, limit in (("padding", TINY_KERNEL // 2), ("window", TINY_KERNEL)):
         if isinstance(kwargs.get(key), int):
@@ -264,6 +310,25 @@ def shrink(workload: Workload) -> Workload:
         shape, dtype = arrays["dy"]
         arrays["dy"] = ((*shape[:2], *spatial), dtype)
     return replace(workload, arrays=arrays, kwargs=kwargs)
+
+
+def shrink_tokens(workload: Workload) -> Workload:
+    """Tokens of at most twice an axis, for the widest neighbourhood; heads stay as they are."""
+    arrays = {
+        name: ((*shape[:2], *(min(n, 2 * TINY_EXTENT) for n in shape[2:-1]), shape[-1]), dtype)
+        for name, (shape, dtype) in workload.arrays.items()
+    }
+    return replace(workload, arrays=arrays)
+
+
+def shrink_positions(workload: Workload) -> Workload:
+    """Fewer positions in x and in the taps that each of them has."""
+    n = len(workload.shape("x")) - 2
+    arrays = {}
+    for name, (shape, dtype) in workload.arrays.items():
+        at = len(shape) if len(shape) == 2 else len(shape) - n
+        arrays[name] = ((*shape[:at], *(min(m, TINY_EXTENT) for m in shape[at:])), dtype)
+    return replace(workload, arrays=arrays)
 
 
 def per_axis_stride(workload: Workload) -> Shape:

@@ -258,33 +258,37 @@ double read_scalar(py::handle object, ArgName name) {
 std::vector<double> read_numbers(py::handle object, int n, ArgName name) {
   const bool is_given = is_sequence(object.ptr());
   const py::object items = is_given ? items_of(object, name) : py::object();
-  if (!is_given || length(items) != n) refuse(name, object, format("{} numbers", n));
+  if (!is_given) refuse(name, object, n < 0 ? "a sequence of numbers" : format("{} numbers", n));
+  if (n >= 0 && length(items) != n) refuse(name, object, format("{} numbers", n));
   std::vector<double> numbers;
-  for (int i = 0; i < n; ++i) numbers.push_back(read_scalar(item(items, i), name));
+  for (py::ssize_t i = 0; i < length(items); ++i) {
+    numbers.push_back(read_scalar(item(items, i), name));
+  }
   return numbers;
 }
 
-std::vector<bool> read_names(py::handle object, std::span<const std::string_view> names,
-                             ArgName name) {
-  std::vector<bool> found(names.size(), object.is_none());
+std::vector<bool> read_needs(py::handle object, std::span<const std::string_view> inputs,
+                             const char* op) {
+  const ArgName name{op, "needs"};
+  std::vector<bool> found(inputs.size(), object.is_none());
   if (object.is_none()) return found;
   if (PyUnicode_Check(object.ptr()) || !is_sequence(object.ptr())) {
-    refuse(name, object, format("None or a sequence of {}", list_of(names)));
+    refuse(name, object, format("None or a sequence of {}", list_of(inputs)));
   }
   const py::object items = items_of(object, name);
   for (py::ssize_t i = 0; i < length(items); ++i) {
     const py::handle text = item(items, i);
     if (PyUnicode_Check(text.ptr())) {
-      const auto is_named = [given = read_string(text)](std::string_view result) {
-        return given == result || given == result.substr(1);
+      const auto is_named = [given = read_string(text)](std::string_view input) {
+        return given == input || (given.starts_with('d') && given.substr(1) == input);
       };
-      const auto at = std::find_if(names.begin(), names.end(), is_named);
-      if (at != names.end()) {
-        found[static_cast<size_t>(at - names.begin())] = true;
+      const auto at = std::find_if(inputs.begin(), inputs.end(), is_named);
+      if (at != inputs.end()) {
+        found[static_cast<size_t>(at - inputs.begin())] = true;
         continue;
       }
     }
-    refuse(name, object, format("None or a sequence of {}", list_of(names)));
+    refuse(name, object, format("None or a sequence of {}", list_of(inputs)));
   }
   return found;
 }

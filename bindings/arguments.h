@@ -36,12 +36,13 @@ int read_threads(py::handle object, ArgName name);
 bool read_bool(py::handle object, ArgName name);
 /// A finite number.
 double read_number(py::handle object, ArgName name);
-/// A sequence of n finite numbers.
+/// A sequence of n finite numbers, or of any count if n is kAnyCount.
+inline constexpr int kAnyCount = -1;
 std::vector<double> read_numbers(py::handle object, int n, ArgName name);
-/// Which results a sequence of strings asks for, by the results' own names ("dx") or by those of
-/// the inputs ("x"); None: all.
-std::vector<bool> read_names(py::handle object, std::span<const std::string_view> names,
-                             ArgName name);
+/// Which gradients `needs` asks for: a sequence of the inputs' names ("x") or of those of the
+/// gradients ("dx"); None: all.
+std::vector<bool> read_needs(py::handle object, std::span<const std::string_view> inputs,
+                             const char* op);
 /// One integer for all axes, or one per axis.
 Extents read_extents(py::handle object, int ndim, ArgName name);
 /// A pair of integers.

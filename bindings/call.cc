@@ -1,5 +1,6 @@
 #include "call.h"
 
+#include <algorithm>
 #include <chrono>
 #include <thread>
 
@@ -89,6 +90,15 @@ py::object Call::run(const Plan& plan, int n_threads) {
   return has_out() ? std::move(result.object) : finish_result(std::move(result), arrays_[0]);
 }
 
+py::object Call::make(const Plan& shape, double seconds, const std::function<void(void*)>& fill) {
+  Result result = make_result(shape.outputs()[0], 0);
+  {
+    const MaybeReleaseGil gil(seconds > kReleaseAbove);
+    fill(result.view.data);
+  }
+  return has_out() ? std::move(result.object) : finish_result(std::move(result), arrays_[0]);
+}
+
 std::vector<py::object> Call::run_all(const Plan& plan, int n_threads) {
   const int limit = combined_thread_limit(n_threads);
   std::vector<py::object> objects;
@@ -109,6 +119,22 @@ std::vector<py::object> Call::run_all(const Plan& plan, int n_threads) {
                                : finish_result(std::move(result), arrays_[0]));
   }
   return objects;
+}
+
+py::tuple Call::run_gradients(const Plan& plan, int n_threads, const std::vector<bool>& needed) {
+  const bool any = std::find(needed.begin(), needed.end(), true) != needed.end();
+  std::vector<py::object> found;
+  if (any || is_explaining()) found = run_all(plan, n_threads);
+  return spread(std::move(found), needed);
+}
+
+py::tuple spread(std::vector<py::object> found, const std::vector<bool>& is_given) {
+  py::tuple all(is_given.size());
+  size_t next = 0;
+  for (size_t i = 0; i < is_given.size(); ++i) {
+    all[i] = is_given[i] ? std::move(found[next++]) : py::object(py::none());
+  }
+  return all;
 }
 
 py::object Call::explain(const Plan& plan, int n_threads) const {

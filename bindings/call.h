@@ -2,6 +2,7 @@
 // fill one of these and hand it a plan; all rules that hold for every operator are here.
 #pragma once
 
+#include <functional>
 #include <span>
 #include <vector>
 
@@ -14,8 +15,8 @@
 
 namespace swath::python {
 
-/// Of most operators; one with lists of arrays says how many it may have.
-inline constexpr int kUsualArrays = 10;
+/// As many as any call has, and as most calls have at most.
+inline constexpr int kMaxArrays = 32, kUsualArrays = 10;
 
 enum class OutMayBeX : bool { no, yes };
 
@@ -47,9 +48,14 @@ class Call {
   /// Runs on at most `n_threads` (0: no limit) and returns the result; under info.explain records
   /// what would run and returns None.
   py::object run(const Plan& plan, int n_threads);
+  /// A new array for the first output of `shape`, or `out`, that `fill` writes into; `seconds` is
+  /// an estimate of its time.
+  py::object make(const Plan& shape, double seconds, const std::function<void(void*)>& fill);
   /// The same for a plan of several outputs: one array for each, in the library of slot 0. `out` is
   /// the first output. An output of x's dtype shares its kind, another is of a plain dtype.
   std::vector<py::object> run_all(const Plan& plan, int n_threads);
+  /// The same for a backward whose plan gives the gradients that are `needed`: None for the others.
+  py::tuple run_gradients(const Plan& plan, int n_threads, const std::vector<bool>& needed);
 
  private:
   py::object explain(const Plan& plan, int n_threads) const;
@@ -64,5 +70,8 @@ class Call {
   std::vector<const void*> pointers_;
   ArrayArg out_;
 };
+
+/// Objects in order where `is_given`, None elsewhere.
+py::tuple spread(std::vector<py::object> found, const std::vector<bool>& is_given);
 
 }  // namespace swath::python

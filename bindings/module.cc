@@ -11,6 +11,7 @@ PYBIND11_MODULE(_core, m, pybind11::mod_gil_not_used()) {
   m.attr("__version__") = swath::version();
   bind_errors(m);
   bind_buffer(m);
+  bind_host_arrays(m);
   bind_executor(m);
   bind_registry(m);
   bind_explain(m);
@@ -19,12 +20,25 @@ PYBIND11_MODULE(_core, m, pybind11::mod_gil_not_used()) {
   bind_partial_conv(m);
   bind_conv_transpose(m);
   bind_conv_backward(m);
+  bind_sample_conv(m);
+  bind_deform_conv(m);
   bind_pooling(m);
   bind_gates(m);
+  bind_dynamic_conv(m);
+  bind_dynamic_stream(m);
   bind_channel_gate(m);
   bind_pooling_backward(m);
   bind_space_to_depth(m);
+  bind_tokens(m);
+  bind_merge_attention(m);
+  bind_linear_attention(m);
+  bind_select_blocks(m);
+  bind_long_conv2d(m);
+  bind_band_split(m);
+  bind_long_conv(m);
   bind_attention(m);
+  bind_attention_plan(m);
   bind_attention_backward(m);
   bind_plan(m);
+  bind_long_plan(m);
 }

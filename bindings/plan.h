@@ -2,46 +2,17 @@
 #pragma once
 
 #include <memory>
-#include <mutex>
 #include <optional>
-#include <utility>
 #include <vector>
 
 #include "buffer.h"
+#include "made.h"
 #include "ops/gated_conv.h"
 #include "ops/partial_conv.h"
 #include "ops/sliding_conv.h"
+#include "plan_cache.h"
 
 namespace swath::python {
-
-/// Plans already made by one ConvPlan, by what their calls' arrays look like. Safe from many
-/// threads.
-class PlanCache {
- public:
-  /// Null descriptions are absent arrays.
-  struct Key {
-    const TensorDesc* x;
-    const TensorDesc* extra;  // residual or mask
-    const TensorDesc* out;
-    bool is_in_place;
-  };
-
-  std::optional<Plan> find(const Key& key) const;
-  void insert(const Key& key, const Plan& plan);
-
- private:
-  static constexpr size_t kCapacity = 8;
-  struct Entry {
-    TensorDesc x;
-    std::optional<TensorDesc> extra, out;
-    bool is_in_place;
-    Plan plan;
-  };
-
-  mutable std::mutex mutex_;
-  std::vector<Entry> entries_;
-  size_t next_ = 0;  // the entry to replace once full
-};
 
 /// The constant arrays of a plan as Python objects.
 struct ConvConstants {
@@ -50,7 +21,7 @@ struct ConvConstants {
 
 /// A convolution with constant weights. Immutable but for its cache. `op` is the class's name in
 /// Python, a string literal.
-class ConvPlan {
+class ConvPlan : public Made {
  public:
   ConvPlan(const char* op, ConvSettings settings, const ConvConstants& constants);
   virtual ~ConvPlan() = default;
@@ -60,18 +31,7 @@ class ConvPlan {
   static std::unique_ptr<P> make(Args&&... args) {
     auto plan = std::make_unique<P>(std::forward<Args>(args)...);
     plan->check_constants();
-    plan->is_made_ = true;
-    return plan;
-  }
-
-  /// pybind11 hands methods raw memory from here when no constructor has finished (an object of
-  /// Conv2d.__new__): zeros, so that `checked` can tell.
-  __attribute__((noinline)) static void* operator new(size_t n);
-  __attribute__((noinline)) static void operator delete(void* p) noexcept;
-  /// Throws TypeError if no constructor has finished.
-  template <class P>
-  static const P& checked(const P& plan) {
-    if (!plan.is_made_) throw py::type_error("this plan's constructor has not finished");
+    plan->set_made();
     return plan;
   }
 
@@ -97,7 +57,6 @@ class ConvPlan {
   Plan packed_plan(Call& call, const TensorDesc& x, const TensorDesc* extra) const;
   int threads_of_call(py::handle threads) const;
 
-  bool is_made_ = false;
   const char* op_;
   ConvSettings settings_;
   Constant weight_, bias_, scale_, shift_;

@@ -223,7 +223,7 @@ void read_output(py::handle object, ArgName name, Accept accept, ArrayArg& into)
   } else if (!read_dlpack(object, name, accept, into)) {
     refuse(name, object, "an array");
   } else if (*into.copied != '\0') {
-    refuse(ErrorCode::layout, name, format("{} is not aligned to its items", name.arg));
+    refuse(ErrorCode::layout, name, format("{} is {}", name.arg, into.copied));
   }
   if (!into.is_writable) refuse(ErrorCode::param, name, format("{} is read-only", name.arg));
 }

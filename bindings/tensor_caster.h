@@ -22,6 +22,7 @@ enum class Accept : uint8_t { floats, masks, any };
 /// How an argument was given, for info.explain: "" when its own memory is read.
 using CopyReason = const char*;
 inline constexpr CopyReason kNotAligned = "not aligned to its items";
+inline constexpr CopyReason kNegated = "a view of torch whose sign is still to be flipped";
 
 /// Gives a consumed DLPack tensor back to its producer.
 class DlpackOwner {

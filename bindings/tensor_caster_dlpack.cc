@@ -1,4 +1,5 @@
 // DLPack producers: torch, jax and every other library with __dlpack__.
+#include <algorithm>
 #include <iterator>
 
 #include "core/dlpack.h"
@@ -14,6 +15,9 @@ struct Constants {
   PyObject* dlpack = PyUnicode_InternFromString("__dlpack__");
   PyObject* torch = PyUnicode_InternFromString("torch");
   PyObject* tensor = PyUnicode_InternFromString("Tensor");
+  PyObject* exchange = PyUnicode_InternFromString("__dlpack_c_exchange_api__");
+  PyObject* requires_grad = PyUnicode_InternFromString("requires_grad");
+  PyObject* is_neg = PyUnicode_InternFromString("is_neg");
   PyObject* keywords = Py_BuildValue("(s)", "max_version");
   PyObject* version = Py_BuildValue("(ii)", dlpack::kMajor, dlpack::kMinor);
 };
@@ -42,6 +46,31 @@ bool is_torch(PyObject* object) {
   const int answer = type ? PyObject_IsInstance(object, type.ptr()) : -1;
   if (answer < 0) PyErr_Clear();  // a half-imported torch
   return answer == 1;
+}
+
+bool is_true(PyObject* stolen) {
+  const py::object answer = py::reinterpret_steal<py::object>(stolen);
+  const int truth = answer ? PyObject_IsTrue(answer.ptr()) : -1;
+  if (truth < 0) PyErr_Clear();
+  return truth != 0;
+}
+
+/// The C functions of a torch.Tensor that can be read without its Python __dlpack__, which takes
+/// 4 us; else null. Those do not look at what makes __dlpack__ refuse a tensor.
+const dlpack::ExchangeApi* exchange_api(PyObject* tensor) {
+  const Constants& c = constants();
+  const py::object capsule = py::reinterpret_steal<py::object>(
+      PyObject_GetAttr(reinterpret_cast<PyObject*>(Py_TYPE(tensor)), c.exchange));
+  if (!capsule) {
+    PyErr_Clear();
+    return nullptr;
+  }
+  static constexpr const char* kName = "dlpack_exchange_api";
+  if (PyCapsule_IsValid(capsule.ptr(), kName) == 0) return nullptr;
+  const auto* api =
+      static_cast<const dlpack::ExchangeApi*>(PyCapsule_GetPointer(capsule.ptr(), kName));
+  if (api->version.major != dlpack::kMajor || api->view_object == nullptr) return nullptr;
+  return is_true(PyObject_GetAttr(tensor, c.requires_grad)) ? nullptr : api;
 }
 
 [[noreturn]] void refuse_device(ArgName name, const std::string& device) {
@@ -167,6 +196,11 @@ void view_dlpack(const dlpack::Tensor& t, ArgName name, Accept accept, ArrayArg&
   }
   if (accept == Accept::any) into.kind = static_cast<uint8_t>(dlpack::kKindLetters[t.dtype.code]);
   check_extents(name, t.ndim, t.shape);
+  const bool is_empty = std::find(t.shape, t.shape + t.ndim, 0) != t.shape + t.ndim;
+  if (t.data == nullptr && !is_empty) {  // torch's fake tensors
+    refuse(ErrorCode::layout, name,
+           format("{} has no memory, needed is an array with data", name.arg));
+  }
   view.data = static_cast<char*>(t.data) + t.byte_offset;
   if (t.strides == nullptr) {
     view.desc = contiguous_desc(view.desc.dtype, t.shape, t.ndim);
@@ -191,6 +225,22 @@ void copy_if_misaligned(ArrayArg& into) {
                contiguous_desc(d.dtype, d.shape.data(), d.rank)};
 }
 
+/// torch tensors, by the C functions that torch offers from 2.10 on.
+bool read_exchanged(py::handle tensor, ArgName name, Accept accept, ArrayArg& into) {
+  const dlpack::ExchangeApi* api = exchange_api(tensor.ptr());
+  if (api == nullptr) return false;
+  dlpack::Tensor view;
+  if (api->view_object(tensor.ptr(), &view) != 0) {
+    PyErr_Clear();  // sparse, fake and batched tensors: __dlpack__ gives the reason
+    return false;
+  }
+  into.is_writable = true;
+  into.library = Library::torch;
+  view_dlpack(view, name, accept, into);
+  copy_if_misaligned(into);
+  return true;
+}
+
 }  // namespace
 
 bool read_dlpack(py::handle object, ArgName name, Accept accept, ArrayArg& into) {
@@ -199,6 +249,14 @@ bool read_dlpack(py::handle object, ArgName name, Accept accept, ArrayArg& into)
     return false;
   }
   const bool is_torch_tensor = is_torch(object.ptr());
+  // torch 2.13 exports such a view with the wrong sign
+  if (is_torch_tensor && is_true(PyObject_CallMethodNoArgs(object.ptr(), constants().is_neg))) {
+    into.array = object.attr("resolve_neg")();
+    if (!read_dlpack(into.array, name, accept, into)) return false;
+    into.copied = kNegated;
+    return true;
+  }
+  if (is_torch_tensor && read_exchanged(object, name, accept, into)) return true;
   const py::object capsule = export_capsule(object, name, is_torch_tensor);
   // jax arrays are immutable, whatever their capsule's flags say
   into.is_writable = is_torch_tensor || !root_module(Py_TYPE(object.ptr())).starts_with("jax");

@@ -153,8 +153,9 @@ def api_pages() -> dict[Path, str]:
         for operator in swath.info.operators()
         if (groups := operator_functions(operator))
     }
+    chapters["kernels"] = tools(swath.kernels)
     chapters |= gradients()
-    chapters["tools"] = functions | tools(swath.info) | tools(swath.testing)
+    chapters["tools"] = functions | tools(swath.info) | tools(swath.order) | tools(swath.testing)
     pages = {
         DOCS / "api" / f"{chapter}.md": f"# {chapter}\n\n{GENERATED}\n\n"
         + "\n".join(entry(name, thing) for name, thing in things.items())

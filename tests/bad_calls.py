@@ -7,7 +7,12 @@ from typing import Any
 import numpy as np
 
 from bad_call import F32, BadCall, ones, wrong
+from bad_calls_attention import ATTENTION
+from bad_calls_deform import DEFORM
+from bad_calls_dynamic import DYNAMIC
 from bad_calls_gates import GATES
+from bad_calls_long import LONG
+from bad_calls_long2d import LONG2D
 
 
 def _conv(id_: str, error: str, arg: str, x: Any = None, w: Any = None, **kwargs: Any) -> BadCall:
@@ -378,4 +383,16 @@ MASKED = [
     _gated("residual_of_both", "ShapeError", "residual", residual=ones(2, 8, 7, 7)),
 ]  # fmt: skip
 
-BAD_CALLS: list[BadCall] = GATES + SHAPES + DTYPES + PARAMS + OTHERS + MASKED
+BAD_CALLS: list[BadCall] = [
+    *ATTENTION,
+    *DEFORM,
+    *DYNAMIC,
+    *GATES,
+    *LONG,
+    *LONG2D,
+    *SHAPES,
+    *DTYPES,
+    *PARAMS,
+    *OTHERS,
+    *MASKED,
+]

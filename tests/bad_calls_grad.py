@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from bad_call import BadCall, ones
+from bad_calls_long2d import LONG2D_OTHERS
 
 
 def _grad(id_: str, error: str, arg: str, dy: Any = None, x: Any = None, **kwargs: Any) -> BadCall:
@@ -38,7 +39,8 @@ GRADIENTS: list[BadCall] = [
     _grad("bias_length", "ShapeError", "bias", bias=ones(8)),
     _grad("scale_length", "ShapeError", "scale", scale=ones(3)),
     _grad("residual_shape", "ShapeError", "residual", residual=ones(2, 4, 9, 9)),
-    _grad("unknown_need", "ParamError", "needs", needs=("dx",)),
+    _grad("unknown_need", "ParamError", "needs", needs=("dy",)),
+    _grad("need_of_part_of_a_name", "ParamError", "needs", needs=("eight",)),
     _grad("need_as_text", "ParamError", "needs", needs="x"),
     _grad("need_number", "ParamError", "needs", needs=3),
     _grad("zero_stride", "ParamError", "stride", stride=0),
@@ -52,4 +54,5 @@ GRADIENTS: list[BadCall] = [
         ones(4, 4, 3, 3)),
     _up("padding_rule", "ParamError", "padding", ones(1, 4, 7, 7), ones(1, 8, 5, 5),
         ones(8, 4, 3, 3), padding="same"),
+    *LONG2D_OTHERS,
 ]  # fmt: skip

@@ -58,7 +58,8 @@ def table_bias(table: Any, pattern: Any, n: int, shape: tuple[int, ...]) -> Arra
             d = pattern.dilation if isinstance(pattern.dilation, int) else pattern.dilation[a]
             place = at[:, a] // d
             delta[..., a] = place[None] - place[:, None]
-            if pattern.border == "wrap":
+            causal = pattern.causal if isinstance(pattern.causal, bool) else pattern.causal[a]
+            if pattern.border == "wrap" and not causal:
                 length, k = grid[a] // d, (values.shape[1 + a] + 1) // 2
                 s = pattern.stride if isinstance(pattern.stride, int) else pattern.stride[a]
                 first = np.minimum(place // s * s + s // 2, length - 1) - k // 2

@@ -27,7 +27,14 @@ BLOCK = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
 def public_objects() -> Iterator[tuple[str, Any]]:
     """Functions and classes that a user can reach by name, each once."""
     seen: set[int] = set()
-    modules = {"": swath, "info.": swath.info, "testing.": swath.testing, "grad.": swath.grad}
+    modules = {
+        "": swath,
+        "info.": swath.info,
+        "kernels.": swath.kernels,
+        "order.": swath.order,
+        "testing.": swath.testing,
+        "grad.": swath.grad,
+    }
     for prefix, module in modules.items():
         for name, thing in vars(module).items():
             is_ours = getattr(thing, "__module__", "").startswith("swath")
@@ -47,6 +54,9 @@ def test_pages_are_found() -> None:
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_code_blocks_of_a_page_run_in_order(page: Path) -> None:
     text = page.read_text()
+    for adapter in ("torch", "jax"):
+        if f"import {adapter}\n" in text:
+            require(adapter)
     names: dict[str, Any] = {}
     for block in BLOCK.finditer(text):
         # blank lines in front, so that a failure shows the page's own line number
@@ -102,7 +112,11 @@ def test_demo_command_checks_a_file_and_writes_the_sheet(
 
 @pytest.mark.parametrize(
     ("arguments", "reason"),
-    [(["nothing"], "no demo or file"), (["photo", "absent.png"], "cannot read absent.png")],
+    [
+        (["nothing"], "no demo or file"),
+        (["photo", "absent.png"], "cannot read absent.png"),
+        (["photo", "a.png", "b.png"], "takes one file, not 2"),
+    ],
 )
 def test_demo_command_says_in_one_line_what_is_wrong(
     arguments: list[str], reason: str, capsys: pytest.CaptureFixture[str]

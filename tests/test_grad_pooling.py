@@ -273,3 +273,16 @@ def test_explain_tells_the_kernel_and_the_work() -> None:
     assert told.kernel.startswith("pooling_f32")
     assert told.bytes == 4 * (dy.size + x.size)
     assert told.flops == dy.size * 4
+
+
+def test_needs_skips_dx() -> None:
+    """As every gradient: by the name of the input or of the gradient."""
+    x, dy = np.ones((1, 2, 4, 4), np.float32), np.ones((1, 2, 2, 2), np.float32)
+    for function in (swath.grad.avg_pool2d, swath.grad.max_pool2d):
+        assert function(dy, x, 2, needs=()).dx is None
+        assert function(dy, x, 2, needs=("x",)).dx is not None
+        assert function(dy, x, 2, needs=("dx",)).dx is not None
+        with pytest.raises(swath.ParamError, match="needs"):
+            function(dy, x, 2, needs=("window",))
+    folded = swath.grad.space_to_depth(swath.space_to_depth(x, 2), x, 2, needs=())
+    assert folded.dx is None

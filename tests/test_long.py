@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from attention_draw import check_draw
 from test_fuzz import check_seeds
 
 pytestmark = pytest.mark.long
@@ -25,3 +26,8 @@ def test_mutations_are_noticed() -> None:
     script = Path(__file__).parent / "mutation" / "run.py"
     run = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stdout + run.stderr
+
+
+def test_two_thousand_random_calls_of_attention() -> None:
+    for seed in range(1000, 3000):
+        check_draw(seed)

@@ -6,7 +6,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -32,7 +32,8 @@ class Peer(ABC):
 
     name: str
     version: str
-    has_gates = False
+    # How it answers the operators that are no windows, by their name: a composition of its calls.
+    compositions: ClassVar[Mapping[str, Callable[..., Prepared]]] = {}
 
     @abstractmethod
     def set_threads(self, n_threads: int) -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import ClassVar
 
 import numpy as np
 import scipy
-from scipy import ndimage, signal
+from scipy import fft, ndimage, signal
 
+from peers import fft_rows, transforms
 from peers.base import (
     Geometry,
     Peer,
@@ -21,14 +23,37 @@ from peers.base import (
 from workload import Array, Workload
 
 
+def long_rows(workload: Workload, values: Mapping[str, Array]) -> Prepared:
+    if workload.dtype not in ("f32", "f64"):
+        raise Unsupported(workload.dtype)
+
+    def rfft(a: Array, n: int) -> Array:
+        return np.asarray(fft.rfft(a, n, workers=1))
+
+    def irfft(a: Array, n: int) -> Array:
+        return np.asarray(fft.irfft(a, n, workers=1))
+
+    calls = [fft_rows.prepare(workload, values, rfft, irfft)]
+    u, k = values["u"], values["k"]
+    if "pre_gate" not in values and k.shape[-1] < u.shape[-1]:
+        calls.append(lambda: signal.oaconvolve(u, k[None], axes=-1)[..., : u.shape[-1]])
+    return Prepared(fastest(calls), lambda y: y)
+
+
 class SciPy(Peer):
     name = "scipy"
     version = scipy.__version__
+    compositions: ClassVar = {
+        **dict.fromkeys(("long_conv2d", "band_split"), transforms.prepare_scipy),
+        "long_conv": long_rows,
+    }
 
     def set_threads(self, n_threads: int) -> None:
         """These functions run on one thread whatever is asked."""
 
     def prepare(self, workload: Workload, values: Mapping[str, Array]) -> Prepared:
+        if workload.op in self.compositions:
+            return self.compositions[workload.op](workload, values)
         reject(workload, "bias", "scale", "shift", "residual", "activation", "channels")
         if workload.dtype not in ("f32", "f64"):
             raise Unsupported(workload.dtype)

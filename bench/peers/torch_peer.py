@@ -8,15 +8,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 
-from peers import torch_gates
+from peers import (
+    fft_rows,
+    torch_attention,
+    torch_deform,
+    torch_dynamic,
+    torch_gates,
+    torch_tools,
+    transforms,
+)
 from peers.base import Geometry, Peer, Prepared, Unsupported, fastest, geometry
-from workload import Array, Workload
+from workload import GATES, TOOLS, Array, Workload
 
 Tensor = torch.Tensor
 CONV = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
@@ -31,10 +39,30 @@ def to_tensor(values: Array) -> Tensor:
     return torch.from_numpy(values)
 
 
+def long_rows(workload: Workload, tensors: dict[str, Tensor], *, is_last: bool) -> Prepared:
+    if is_last:
+        raise Unsupported("layout")
+    call = fft_rows.prepare(workload, tensors, torch.fft.rfft, torch.fft.irfft)
+
+    def inference() -> Tensor:
+        with torch.inference_mode():
+            return call()  # type: ignore[return-value]
+
+    return Prepared(inference, lambda y: np.asarray(y.numpy()))
+
+
 class TorchPlanar(Peer):
     name = "torch"
     version = torch.__version__
-    has_gates = True
+    compositions: ClassVar = {
+        **dict.fromkeys(GATES, torch_gates.prepare),
+        **dict.fromkeys(TOOLS, torch_tools.prepare),
+        "attention": torch_attention.prepare,
+        "dynamic_conv": torch_dynamic.prepare,
+        "long_conv": long_rows,
+        **dict.fromkeys(("deform_conv", "sample_conv"), torch_deform.prepare),
+        **dict.fromkeys(("long_conv2d", "band_split"), transforms.prepare_torch),
+    }
     is_last = False
 
     def set_threads(self, n_threads: int) -> None:
@@ -42,8 +70,8 @@ class TorchPlanar(Peer):
 
     def prepare(self, workload: Workload, values: Mapping[str, Array]) -> Prepared:
         tensors = {name: to_tensor(array) for name, array in values.items()}
-        if workload.is_gate:
-            return torch_gates.prepare(workload, tensors, is_last=self.is_last)
+        if workload.op in self.compositions:
+            return self.compositions[workload.op](workload, tensors, is_last=self.is_last)
         if workload.is_channels_last:
             moved = {k: t.movedim(-1, 1) for k, t in tensors.items() if k in ("dy", "x", "mask")}
             tensors |= moved

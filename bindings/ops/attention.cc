@@ -140,7 +140,7 @@ py::object attention(py::handle q, py::handle k, py::handle v, py::handle patter
   constexpr const char* op = "attention";
   const AttentionArguments given{patterns, causal,   scale,   bias, bias_kind, low_rank,
                                  key_bias, key_mask, softcap, sink, extra_kv,  layout};
-  Call call(op, Accept::floats, kAttentionArrays);
+  Call call(op, Accept::floats, kMaxArrays);
   const TensorDesc& q_desc = call.input(0, q, "q");
   const TensorDesc& k_desc = call.input(1, k, "k");
   const TensorDesc& v_desc = call.input(2, v, "v");
@@ -183,8 +183,12 @@ AttentionInputs read_attention(Call& call, const char* op, const AttentionArgume
   int slot = s + 6;
   if (!given.extra_kv.is_none()) {
     const bool is_list = PyList_Check(given.extra_kv.ptr()) || PyTuple_Check(given.extra_kv.ptr());
-    if (!is_list || py::len(given.extra_kv) > 8) {
-      refuse({op, "extra_kv"}, given.extra_kv, "a list of at most 8 (k, v, log_weight, who)");
+    const size_t n_lists = is_list ? py::len(given.extra_kv) + py::len(given.patterns) : 0;
+    const auto n_free = static_cast<size_t>((kMaxArrays - slot) / 3);
+    if (!is_list || n_lists > n_free) {
+      refuse({op, "extra_kv"}, given.extra_kv,
+             format("a list of (k, v, log_weight, 'all' or 'grid'), with the patterns at most {}",
+                    n_free));
     }
     for (py::handle extra : py::reinterpret_borrow<py::object>(given.extra_kv)) {
       in.extras.push_back(read_extra(call, op, extra, slot));

@@ -10,9 +10,6 @@
 
 namespace swath::python {
 
-/// As many arrays as a call of attention may have.
-inline constexpr int kAttentionArrays = 45;
-
 /// The arguments of attention that are no plain arrays, as Python hands them over.
 struct AttentionArguments {
   py::handle patterns, causal, scale, bias, bias_kind, low_rank, key_bias, key_mask, softcap, sink,

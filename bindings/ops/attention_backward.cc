@@ -21,7 +21,7 @@ py::object attention_backward(py::handle grad, py::handle q, py::handle k, py::h
       "dq", "dk", "dv", "dbias", "dbias_lowrank", "dkey_bias", "dsink", "dextra_kv"};
   const AttentionArguments given{patterns, causal,   scale,   bias, bias_kind, low_rank,
                                  key_bias, key_mask, softcap, sink, extra_kv,  layout};
-  Call call(op, Accept::floats, kAttentionArrays);
+  Call call(op, Accept::floats, kMaxArrays);
   const TensorDesc& q_desc = call.input(0, q, "q");
   const TensorDesc& k_desc = call.input(1, k, "k");
   const TensorDesc& v_desc = call.input(2, v, "v");
@@ -29,8 +29,8 @@ py::object attention_backward(py::handle grad, py::handle q, py::handle k, py::h
   const AttentionInputs inputs = read_attention(call, op, given, q_desc, k_desc, v_desc, 3);
   const int slot = attention_grad_slot(static_cast<int>(inputs.extras.size()),
                                        static_cast<int>(inputs.patterns.size()));
-  if (slot + 4 > kAttentionArrays) {
-    refuse({op, "extra_kv"}, extra_kv, "at most 10 entries and members of pattern together");
+  if (slot + 4 > kMaxArrays) {
+    refuse({op, "extra_kv"}, extra_kv, "at most 6 entries and members of pattern together");
   }
   AttentionGradInputs grads;
   grads.grad = &call.input(slot, grad, "do");

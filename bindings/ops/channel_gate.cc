@@ -54,13 +54,13 @@ py::object channel_gate_backward(py::handle dy, py::handle x, py::handle kind, p
                                  py::handle ndim, py::handle layout, py::handle needs,
                                  py::handle threads) {
   constexpr const char* op = "grad.channel_gate";
-  static constexpr std::string_view kNames[] = {"dx", "dweights"};
+  static constexpr std::string_view kInputs[] = {"x", "weights"};
   Call call(op);
   const TensorDesc& dy_desc = call.input(0, dy, "dy");
   const TensorDesc& x_desc = call.input(1, x, "x");
   const Weights given(call, weights, 2, op);
   const ChannelGateParams p = read_params(op, x_desc, kind, ndim, layout);
-  const std::vector<bool> needed = read_names(needs, kNames, {op, "needs"});
+  const std::vector<bool> needed = read_needs(needs, kInputs, op);
   const int n_threads = read_threads(threads, {op, "threads"});
   const Plan plan = plan_channel_gate_backward(dy_desc, x_desc, given.descs.data(), given.count(),
                                                p, {needed[0], needed[1]}, call.options());
@@ -73,7 +73,7 @@ py::object channel_gate_backward(py::handle dy, py::handle x, py::handle kind, p
   if (needed[1]) {
     std::vector<bool> is_given;
     for (const TensorDesc* desc : given.descs) is_given.push_back(desc != nullptr);
-    dweights = spread_results(std::move(found), is_given);
+    dweights = spread(std::move(found), is_given);
   }
   return py::make_tuple(dx, dweights);
 }

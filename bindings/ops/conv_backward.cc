@@ -18,20 +18,11 @@ constexpr const char* kTransposeNames[] = {"grad.conv_transpose1d", "grad.conv_t
                                            "grad.conv_transpose3d"};
 constexpr std::string_view kInputs[] = {"x", "weight", "bias", "scale", "shift", "residual"};
 
-ConvNeeds read_needs(py::handle object, std::span<const std::string_view> inputs, const char* op) {
-  std::vector<bool> needed = read_names(object, inputs, {op, "needs"});
+ConvNeeds read_conv_needs(py::handle object, std::span<const std::string_view> inputs,
+                          const char* op) {
+  std::vector<bool> needed = read_needs(object, inputs, op);
   needed.resize(6);
   return {needed[0], needed[1], needed[2], needed[3], needed[4], needed[5]};
-}
-
-/// The plan's results where they are wanted, None elsewhere.
-py::tuple spread(std::vector<py::object> results, std::span<const bool> wanted) {
-  py::tuple all(wanted.size());
-  size_t next = 0;
-  for (size_t i = 0; i < wanted.size(); ++i) {
-    all[i] = wanted[i] ? std::move(results[next++]) : py::none();
-  }
-  return all;
 }
 
 py::tuple conv_grad(int ndim, py::handle dy, py::handle x, py::handle weight, py::handle bias,
@@ -53,17 +44,17 @@ py::tuple conv_grad(int ndim, py::handle dy, py::handle x, py::handle weight, py
       read_conv_settings(ndim, op,
                          {stride, padding, dilation, groups, padding_mode, layout, channels,
                           passthrough, activation, residual_order, threads});
-  const ConvNeeds n = read_needs(needs, kInputs, op);
-  const bool wanted[] = {n.x,
-                         n.weight,
-                         n.bias,
-                         n.scale && scale_desc != nullptr,
-                         n.shift && shift_desc != nullptr,
-                         n.residual && residual_desc != nullptr};
+  const ConvNeeds n = read_conv_needs(needs, kInputs, op);
+  const std::vector<bool> wanted = {n.x,
+                                    n.weight,
+                                    n.bias,
+                                    n.scale && scale_desc != nullptr,
+                                    n.shift && shift_desc != nullptr,
+                                    n.residual && residual_desc != nullptr};
   const Plan plan =
       plan_sliding_conv_backward(dy_desc, x_desc, weight_desc, bias_desc, scale_desc, shift_desc,
                                  residual_desc, settings.params, n, call.options());
-  return spread(call.run_all(plan, settings.n_threads), wanted);
+  return call.run_gradients(plan, settings.n_threads, wanted);
 }
 
 py::tuple gated_conv_grad(int ndim, py::handle dy, py::handle x, py::handle weight, py::handle bias,
@@ -95,16 +86,16 @@ py::tuple gated_conv_grad(int ndim, py::handle dy, py::handle x, py::handle weig
                                                     {},
                                                     threads});
   const GatedConvParams params{settings.params, read_gate(gate, order, op)};
-  const ConvNeeds n = read_needs(needs, kInputs, op);
-  const bool wanted[] = {n.x,
-                         n.weight,
-                         n.bias,
-                         n.scale && scale_desc != nullptr,
-                         n.shift && shift_desc != nullptr,
-                         n.residual && residual_desc != nullptr};
+  const ConvNeeds n = read_conv_needs(needs, kInputs, op);
+  const std::vector<bool> wanted = {n.x,
+                                    n.weight,
+                                    n.bias,
+                                    n.scale && scale_desc != nullptr,
+                                    n.shift && shift_desc != nullptr,
+                                    n.residual && residual_desc != nullptr};
   const Plan plan = plan_gated_conv_backward(dy_desc, x_desc, weight_desc, bias_desc, scale_desc,
                                              shift_desc, residual_desc, params, n, call.options());
-  return spread(call.run_all(plan, settings.n_threads), wanted);
+  return call.run_gradients(plan, settings.n_threads, wanted);
 }
 
 py::tuple partial_conv_grad(int ndim, py::handle dy, py::handle x, py::handle weight,
@@ -123,11 +114,11 @@ py::tuple partial_conv_grad(int ndim, py::handle dy, py::handle x, py::handle we
   const ConvSettings settings = read_conv_settings(
       ndim, op, {stride, padding, dilation, groups, {}, layout, {}, {}, activation, {}, threads});
   const PartialOptions options = read_partial_options(renormalize, mask_update, eps, op);
-  const ConvNeeds n = read_needs(needs, std::span(kInputs).first(3), op);
-  const bool wanted[] = {n.x, n.weight, n.bias};
+  const ConvNeeds n = read_conv_needs(needs, std::span(kInputs).first(3), op);
+  const std::vector<bool> wanted = {n.x, n.weight, n.bias};
   const Plan plan = plan_partial_conv_backward(dy_desc, x_desc, weight_desc, bias_desc, mask_desc,
                                                options.with(settings.params), n, call.options());
-  return spread(call.run_all(plan, settings.n_threads), wanted);
+  return call.run_gradients(plan, settings.n_threads, wanted);
 }
 
 py::tuple conv_transpose_grad(int ndim, py::handle dy, py::handle x, py::handle weight,
@@ -142,12 +133,12 @@ py::tuple conv_transpose_grad(int ndim, py::handle dy, py::handle x, py::handle 
   const TensorDesc* bias_desc = call.optional_input(kGradBias, bias, "bias");
   const ConvTransposeParams p =
       read_conv_transpose(ndim, op, {stride, padding, dilation, groups, output_padding, layout});
-  const ConvNeeds n = read_needs(needs, std::span(kInputs).first(3), op);
+  const ConvNeeds n = read_conv_needs(needs, std::span(kInputs).first(3), op);
   const int n_threads = read_threads(threads, {op, "threads"});
-  const bool wanted[] = {n.x, n.weight, n.bias};
+  const std::vector<bool> wanted = {n.x, n.weight, n.bias};
   const Plan plan =
       plan_conv_transpose_backward(dy_desc, x_desc, weight_desc, bias_desc, p, n, call.options());
-  return spread(call.run_all(plan, n_threads), wanted);
+  return call.run_gradients(plan, n_threads, wanted);
 }
 
 }  // namespace

@@ -59,22 +59,21 @@ py::object gate_mul_backward(py::handle dy, py::handle a, py::handle b, py::hand
                              py::handle gate, py::handle add, py::handle tile, py::handle layout,
                              py::handle needs, py::handle threads) {
   constexpr const char* op = "grad.gate_mul";
-  static constexpr std::string_view kNames[] = {"da", "db", "dadd", "dgate"};
+  static constexpr std::string_view kInputs[] = {"a", "b", "add", "gate"};
   Call call(op);
   const TensorDesc& dy_desc = call.input(0, dy, "dy");
   const TensorDesc& a_desc = call.input(1, a, "a");
   const TensorDesc& b_desc = call.input(2, b, "b");
   const TensorDesc* add_desc = call.optional_input(3, add, "add");
   const GateMulParams p = read_gate_mul(op, activation, gate, tile, layout);
-  std::vector<bool> needed = read_names(needs, kNames, {op, "needs"});
+  std::vector<bool> needed = read_needs(needs, kInputs, op);
   needed[2] = needed[2] && add_desc != nullptr;
   needed[3] = needed[3] && p.gate.is_asym_gauss;
   const int n_threads = read_threads(threads, {op, "threads"});
   const GateMulNeeds wanted{needed[0], needed[1], needed[2], needed[3]};
-  return spread_results(call.run_all(plan_gate_mul_backward(dy_desc, a_desc, b_desc, add_desc, p,
-                                                            wanted, call.options()),
-                                     n_threads),
-                        needed);
+  const Plan plan =
+      plan_gate_mul_backward(dy_desc, a_desc, b_desc, add_desc, p, wanted, call.options());
+  return call.run_gradients(plan, n_threads, needed);
 }
 
 SpatialGateParams read_spatial(const char* op, const TensorDesc& x, bool is_softmax,
@@ -104,17 +103,17 @@ py::object spatial_gate_backward(bool is_softmax, py::handle dy, py::handle x, p
                                  py::handle residual, py::handle ndim, py::handle layout,
                                  py::handle needs, py::handle threads) {
   const char* op = is_softmax ? "grad.spatial_softmax_gate" : "grad.spatial_gate";
-  static constexpr std::string_view kNames[] = {"dx", "dlogits"};
+  static constexpr std::string_view kInputs[] = {"x", "logits"};
   Call call(op);
   const TensorDesc& dy_desc = call.input(0, dy, "dy");
   const TensorDesc& x_desc = call.input(1, x, "x");
   const TensorDesc& logits_desc = call.input(2, logits, "logits");
   const SpatialGateParams p = read_spatial(op, x_desc, is_softmax, residual, ndim, layout);
-  const std::vector<bool> needed = read_names(needs, kNames, {op, "needs"});
+  const std::vector<bool> needed = read_needs(needs, kInputs, op);
   const int n_threads = read_threads(threads, {op, "threads"});
   const Plan plan = plan_spatial_gate_backward(dy_desc, x_desc, logits_desc, p,
                                                {needed[0], needed[1]}, call.options());
-  return spread_results(call.run_all(plan, n_threads), needed);
+  return call.run_gradients(plan, n_threads, needed);
 }
 
 py::object branch_select(py::handle branches, py::handle logits, py::handle layout, py::handle out,
@@ -132,17 +131,17 @@ py::object branch_select(py::handle branches, py::handle logits, py::handle layo
 py::object branch_select_backward(py::handle dy, py::handle branches, py::handle logits,
                                   py::handle layout, py::handle needs, py::handle threads) {
   constexpr const char* op = "grad.branch_select";
-  static constexpr std::string_view kNames[] = {"dbranches", "dlogits"};
+  static constexpr std::string_view kInputs[] = {"branches", "logits"};
   Call call(op);
   const TensorDesc& dy_desc = call.input(0, dy, "dy");
   const TensorDesc& branches_desc = call.input(1, branches, "branches");
   const TensorDesc& logits_desc = call.input(2, logits, "logits");
   const BranchSelectParams p{read_layout(layout, op), op};
-  const std::vector<bool> needed = read_names(needs, kNames, {op, "needs"});
+  const std::vector<bool> needed = read_needs(needs, kInputs, op);
   const int n_threads = read_threads(threads, {op, "threads"});
   const Plan plan = plan_branch_select_backward(dy_desc, branches_desc, logits_desc, p,
                                                 {needed[0], needed[1]}, call.options());
-  return spread_results(call.run_all(plan, n_threads), needed);
+  return call.run_gradients(plan, n_threads, needed);
 }
 
 }  // namespace
@@ -152,15 +151,6 @@ int read_ndim(py::handle object, const TensorDesc& x, const char* op) {
   const int64_t ndim = read_int(object, {op, "ndim"});
   if (ndim < 1 || ndim > 3) refuse({op, "ndim"}, object, "1, 2 or 3 spatial axes");
   return static_cast<int>(ndim);
-}
-
-py::object spread_results(std::vector<py::object> found, const std::vector<bool>& needed) {
-  py::tuple all(needed.size());
-  size_t next = 0;
-  for (size_t i = 0; i < needed.size(); ++i) {
-    all[i] = needed[i] ? std::move(found[next++]) : py::object(py::none());
-  }
-  return all;
 }
 
 void bind_gates(py::module_& m) {

@@ -11,7 +11,4 @@ namespace swath::python {
 /// None or a number of axes; None: all axes of x but N and the channels.
 int read_ndim(py::handle object, const TensorDesc& x, const char* op);
 
-/// The results that were computed, with None for the others.
-py::object spread_results(std::vector<py::object> found, const std::vector<bool>& needed);
-
 }  // namespace swath::python

@@ -37,15 +37,18 @@ py::object function(py::handle x, py::handle block, py::handle order, py::handle
 }
 
 template <bool kIsInverse>
-py::object backward(py::handle dy, py::handle x, py::handle block, py::handle order,
-                    py::handle layout, py::handle threads) {
+py::tuple backward(py::handle dy, py::handle x, py::handle block, py::handle order,
+                   py::handle layout, py::handle needs, py::handle threads) {
+  static constexpr std::string_view kInputs[] = {"x"};
   const char* op = kIsInverse ? "grad.depth_to_space" : "grad.space_to_depth";
   Call call(op, Accept::any);
   const TensorDesc& dy_desc = call.input(0, dy, "dy");
   const TensorDesc& x_desc = call.input(1, x, "x");
   const SpaceToDepthParams p = read_blocks(op, kIsInverse, block, order, layout);
+  const std::vector<bool> needed = read_needs(needs, kInputs, op);
   const int n_threads = read_threads(threads, {op, "threads"});
-  return call.run(plan_space_to_depth_backward(dy_desc, x_desc, p, call.options()), n_threads);
+  const Plan plan = plan_space_to_depth_backward(dy_desc, x_desc, p, call.options());
+  return call.run_gradients(plan, n_threads, needed);
 }
 
 }  // namespace
@@ -59,7 +62,7 @@ void bind_space_to_depth(py::module_& m) {
   define("depth_to_space", &function<true>);
   const auto define_backward = [&](const char* name, auto* fn) {
     m.def(name, fn, py::arg("dy"), py::arg("x"), py::arg("block"), py::arg("order"),
-          py::arg("layout"), py::arg("threads"), py::pos_only());
+          py::arg("layout"), py::arg("needs"), py::arg("threads"), py::pos_only());
   };
   define_backward("space_to_depth_backward", &backward<false>);
   define_backward("depth_to_space_backward", &backward<true>);

@@ -65,4 +65,18 @@ struct ManagedTensorVersioned {
   Tensor tensor;
 };
 
+/// What a type's __dlpack_c_exchange_api__ (a capsule named "dlpack_exchange_api") points to:
+/// functions that exchange tensors without Python calls. Those that are not used here are untyped.
+struct ExchangeApi {
+  Version version;
+  const void* previous;
+  void (*allocate)();
+  void (*managed_from_object)();
+  void (*object_from_managed)();
+  /// Fills `tensor`, which is valid until the caller gives control back; 0, or -1 with an error
+  /// set. May be null.
+  int (*view_object)(void* object, Tensor* tensor);
+  void (*current_stream)();
+};
+
 }  // namespace swath::dlpack

@@ -11,8 +11,9 @@ namespace swath {
 /// Instruction-set clusters, worst first: a machine that runs one runs all before it of its family.
 enum class Cluster : uint8_t { reference, baseline, neon, avx2, avx512 };
 
-inline constexpr int kMaxInputs = 45;
-inline constexpr int kMaxOutputs = 10;
+// Fifteen parts of an attention with their lse are the most (merge_attention).
+inline constexpr int kMaxInputs = 32;
+inline constexpr int kMaxOutputs = 32;
 
 /// Where a step finds an array: an input or output slot of the plan, or temporary memory that an
 /// earlier step of the same run has filled.

@@ -6,6 +6,7 @@
 
 #include <swath/error.h>
 
+#include "core/float_mode.h"
 #include "core/format.h"
 #include "core/operator.h"
 
@@ -82,6 +83,7 @@ void run_step(const Step& step, const Buffers& buffers, const std::byte* packed,
   const size_t slice = aligned(step.scratch_bytes);
   const int64_t grain = std::max<int64_t>(1, step.n_tasks / (n_workers * kRangesPerWorker));
   const auto body = [&](int64_t begin, int64_t end, int worker) {
+    const DefaultFloatMode mode;  // of this worker's thread
     fns.run(problem, buffers, packed, scratch + slice * worker, begin, end);
   };
   executor.parallel_for(step.n_tasks, grain, n_workers, RangeFn(body));
@@ -122,6 +124,7 @@ Plan Plan::prepack(std::span<const void* const> inputs) const {
   if (n == 0) return *this;
   copy->packed = std::shared_ptr<std::byte[]>(allocate(n, copy->op), FreeAligned{});
   const Buffers buffers = to_buffers(inputs, {});
+  const DefaultFloatMode mode;
   pack_weights(*copy, buffers, copy->packed.get());
   return Plan(std::move(copy));
 }
@@ -142,6 +145,7 @@ void Plan::run(std::span<const void* const> inputs, std::span<void* const> outpu
   Buffers buffers = to_buffers(inputs, outputs);
   buffers.temp = workspace;
   for (const auto& check : impl_->checks) check(buffers);
+  const DefaultFloatMode mode;
   const bool is_packed = impl_->packed != nullptr;
   std::byte* scratch = workspace + aligned(impl_->temp_bytes);
   std::byte* packed = is_packed ? impl_->packed.get() : scratch;

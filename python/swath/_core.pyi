@@ -40,6 +40,57 @@ class Buffer(metaclass=_Pybind11Type):
     @property
     def dtype(self) -> str: ...
 
+class LongConvPlan(metaclass=_Pybind11Type):
+    def __init__(
+        self,
+        k: Array,
+        skip: Array | None,
+        bias: Array | None,
+        response: Array | None,
+        mode: object,
+        offset: object,
+        n_fft: object,
+        correlate: object,
+        head_map: object,
+        method: object,
+        layout: object,
+        length: object,
+        threads: object,
+        /,
+    ) -> None: ...
+    def __call__(
+        self,
+        u: Array,
+        *,
+        pre_gate: Array | None = None,
+        post_gate: Array | None = None,
+        out: Array | None = None,
+        threads: object = None,
+    ) -> Array: ...
+    def workspace_bytes(self, shape: Sequence[SupportsIndex]) -> int: ...
+    def flops(self, shape: Sequence[SupportsIndex]) -> int: ...
+    def bytes(self, shape: Sequence[SupportsIndex]) -> int: ...
+    def _arrays(self) -> dict[str, Any]: ...
+    def init_state(self, batch: object, channels: object, /) -> LongConvState: ...
+    def step(
+        self,
+        u: Array,
+        state: LongConvState,
+        pre_gate: Array | None,
+        post_gate: Array | None,
+        threads: object,
+        /,
+    ) -> Array: ...
+    def flush(self, state: LongConvState, post_gate: Array | None, threads: object, /) -> Array: ...
+
+class LongConvState(metaclass=_Pybind11Type):
+    def __init__(self, inputs: Buffer, sums: Buffer, time: SupportsIndex, /) -> None: ...
+    @property
+    def time(self) -> int: ...
+    def __copy__(self) -> LongConvState: ...
+    def __deepcopy__(self, memo: object) -> LongConvState: ...
+    def __reduce__(self) -> tuple[Any, ...]: ...
+
 class ConvPlan(metaclass=_Pybind11Type):
     def __init__(
         self,
@@ -73,6 +124,59 @@ class ConvPlan(metaclass=_Pybind11Type):
     def flops(self, shape: Sequence[SupportsIndex]) -> int: ...
     def bytes(self, shape: Sequence[SupportsIndex]) -> int: ...
     def _arrays(self) -> dict[str, Buffer | None]: ...
+
+class DynamicState(metaclass=_Pybind11Type):
+    def __init__(
+        self,
+        dtype: str,
+        layout: str,
+        columns: SupportsIndex,
+        batch: SupportsIndex,
+        channels: SupportsIndex,
+        n_seen: SupportsIndex,
+        data: bytes,
+        /,
+    ) -> None: ...
+    def _parts(self) -> tuple[str, str, int, int, int, int, bytes]: ...
+    @property
+    def batch(self) -> int: ...
+    @property
+    def channels(self) -> int | None: ...
+    @property
+    def n_seen(self) -> int: ...
+
+class DynamicConvPlan(metaclass=_Pybind11Type):
+    def __init__(
+        self,
+        weight: Array,
+        padding: object,
+        softmax: object,
+        renormalize_padding: object,
+        head_map: object,
+        layout: object,
+        threads: object,
+        /,
+    ) -> None: ...
+    def __call__(
+        self, x: Array, *, out: Array | None = None, threads: int | None = None
+    ) -> Array: ...
+    def _state_parts(
+        self, batch: object, channels: object, /
+    ) -> tuple[str, str, int, int, int, int, bytes]: ...
+    def _step(
+        self,
+        x: Array,
+        state: DynamicState,
+        weight: Array | None,
+        out: Array | None,
+        threads: object,
+        is_end: bool,
+        /,
+    ) -> Array: ...
+    def workspace_bytes(self, shape: Sequence[SupportsIndex]) -> int: ...
+    def flops(self, shape: Sequence[SupportsIndex]) -> int: ...
+    def bytes(self, shape: Sequence[SupportsIndex]) -> int: ...
+    def _weight(self) -> Buffer: ...
 
 class GatedConvPlan(metaclass=_Pybind11Type):
     def __init__(
@@ -300,6 +404,35 @@ def space_to_depth(
 def depth_to_space(
     x: Array, block: object, order: object, layout: object, out: Array | None, threads: object, /
 ) -> Array: ...
+
+class AttentionPlan:
+    def __init__(
+        self,
+        patterns: list[tuple[object, ...]],
+        causal: object,
+        scale: object,
+        bias: Array | None,
+        bias_kind: int,
+        softcap: object,
+        sink: Array | None,
+        layout: object,
+        /,
+    ) -> None: ...
+    def run(
+        self,
+        q: Array,
+        k: Array,
+        v: Array,
+        low_rank: object,
+        key_bias: Array | None,
+        key_mask: Array | None,
+        extra_kv: object,
+        return_lse: object,
+        out: Array | None,
+        threads: object,
+        /,
+    ) -> Any: ...
+
 def attention(
     q: Array,
     k: Array,
@@ -321,6 +454,34 @@ def attention(
     threads: object,
     /,
 ) -> Any: ...
+def dynamic_conv(
+    which: int,
+    x: Array,
+    weight: Array,
+    kernel: object,
+    stride: object,
+    dilation: object,
+    padding: object,
+    softmax: object,
+    renormalize_padding: object,
+    map: object,
+    layout: object,
+    out: Array | None,
+    threads: object,
+    /,
+) -> Array: ...
+def dynamic_conv_backward(
+    which: int,
+    dy: Array,
+    x: Array,
+    weight: Array,
+    kernel: object,
+    stride: object,
+    dilation: object,
+    padding: object,
+    softmax: object,
+    renormalize_padding: object,
+    map: object,
 def attention_backward(
     do: Array,
     q: Array,
@@ -344,6 +505,7 @@ def attention_backward(
     needs: object,
     threads: object,
     /,
+) -> Any: ...
 ) -> tuple[Any, ...]: ...
 def gate_mul(
     a: Array,
@@ -393,6 +555,45 @@ def spatial_gate_backward(
     threads: object,
     /,
 ) -> Any: ...
+def long_conv(
+    u: Array,
+    k: Array,
+    mode: object,
+    offset: object,
+    skip: Array | None,
+    bias: Array | None,
+    pre_gate: Array | None,
+    post_gate: Array | None,
+    response: Array | None,
+    n_fft: object,
+    correlate: object,
+    head_map: object,
+    method: object,
+    layout: object,
+    out: Array | None,
+    threads: object,
+    /,
+) -> Array: ...
+def long_conv_backward(
+    dy: Array,
+    u: Array,
+    k: Array,
+    mode: object,
+    offset: object,
+    skip: Array | None,
+    bias: Array | None,
+    pre_gate: Array | None,
+    post_gate: Array | None,
+    response: Array | None,
+    n_fft: object,
+    correlate: object,
+    head_map: object,
+    method: object,
+    layout: object,
+    needs: object,
+    threads: object,
+    /,
+) -> Any: ...
 def branch_select(
     branches: Array, logits: Array, layout: object, out: Array | None, threads: object, /
 ) -> Array: ...
@@ -430,9 +631,10 @@ def avg_pool_backward(
     dilation: object,
     count_include_pad: object,
     layout: object,
+    needs: object,
     threads: object,
     /,
-) -> Array: ...
+) -> tuple[Array | None]: ...
 def max_pool_backward(
     ndim: int,
     dy: Array,
@@ -442,9 +644,10 @@ def max_pool_backward(
     padding: object,
     dilation: object,
     layout: object,
+    needs: object,
     threads: object,
     /,
-) -> Array: ...
+) -> tuple[Array | None]: ...
 def sliding_reduce_backward(
     dy: Array,
     x: Array,
@@ -452,15 +655,139 @@ def sliding_reduce_backward(
     axis: object,
     op: object,
     padding: object,
+    needs: object,
+    threads: object,
+    /,
+) -> tuple[Array | None]: ...
+def space_to_depth_backward(
+    dy: Array,
+    x: Array,
+    block: object,
+    order: object,
+    layout: object,
+    needs: object,
+    threads: object,
+    /,
+) -> tuple[Array | None]: ...
+def depth_to_space_backward(
+    dy: Array,
+    x: Array,
+    block: object,
+    order: object,
+    layout: object,
+    needs: object,
+    threads: object,
+    /,
+) -> tuple[Array | None]: ...
+def long_conv2d(
+    u: Array,
+    k: Array,
+    mode: object,
+    method: object,
+    layout: object,
+    out: Array | None,
     threads: object,
     /,
 ) -> Array: ...
-def space_to_depth_backward(
-    dy: Array, x: Array, block: object, order: object, layout: object, threads: object, /
+def long_conv2d_backward(
+    dy: Array,
+    u: Array,
+    k: Array,
+    mode: object,
+    method: object,
+    layout: object,
+    needs: object,
+    threads: object,
+    /,
+) -> tuple[Array | None, ...]: ...
+def band_split(x: Array, cutoffs: object, metric: object, threads: object, /) -> list[Array]: ...
+def band_split_backward(
+    dys: object, x: Array, cutoffs: object, metric: object, needs: object, threads: object, /
+) -> tuple[Array | None]: ...
+def host_values(array: Array, op: str, arg: str, /) -> tuple[Any, str]: ...
+def host_result(values: Any, like: Array, op: str, /) -> Any: ...
+def sample_conv(
+    ndim: int,
+    x: Array,
+    weight: Array,
+    bias: Array | None,
+    stride: object,
+    padding: object,
+    dilation: object,
+    groups: object,
+    padding_mode: object,
+    layout: object,
+    channels: object,
+    passthrough: object,
+    activation: object,
+    scale: Array | None,
+    shift: Array | None,
+    residual: Array | None,
+    residual_order: object,
+    out: Array | None,
+    threads: object,
+    /,
 ) -> Array: ...
-def depth_to_space_backward(
-    dy: Array, x: Array, block: object, order: object, layout: object, threads: object, /
+def sample_conv_backward(
+    ndim: int,
+    dy: Array,
+    x: Array,
+    weight: Array,
+    bias: Array | None,
+    stride: object,
+    padding: object,
+    dilation: object,
+    groups: object,
+    padding_mode: object,
+    layout: object,
+    channels: object,
+    passthrough: object,
+    activation: object,
+    scale: Array | None,
+    shift: Array | None,
+    residual: Array | None,
+    residual_order: object,
+    needs: object,
+    threads: object,
+    /,
+) -> Any: ...
+def mix_kernels(coeff: Array, experts: Array, out: Array | None, threads: object, /) -> Array: ...
+def mix_kernels_backward(
+    dw: Array, coeff: Array, experts: Array, needs: object, threads: object, /
+) -> Any: ...
+def deform_conv(
+    x: Array,
+    weight: Array,
+    offset: Array,
+    mask: Array | None,
+    bias: Array | None,
+    stride: object,
+    padding: object,
+    dilation: object,
+    groups: object,
+    deform_groups: object,
+    layout: object,
+    out: Array | None,
+    threads: object,
+    /,
 ) -> Array: ...
+def deform_conv_backward(
+    dy: Array,
+    x: Array,
+    weight: Array,
+    offset: Array,
+    mask: Array | None,
+    bias: Array | None,
+    stride: object,
+    padding: object,
+    dilation: object,
+    groups: object,
+    deform_groups: object,
+    layout: object,
+    needs: object,
+    threads: object,
+    /,
+) -> Any: ...
 def explain(
     fn: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]
 ) -> dict[str, Any]: ...
@@ -517,3 +844,58 @@ def partial_conv_grad(
     threads: object,
     /,
 ) -> tuple[Array | None, ...]: ...
+def combine_tokens(
+    op: str,
+    arg: str,
+    x: Array,
+    offsets: Array | None,
+    sources: Array,
+    weights: Array | None,
+    g: Array | None,
+    options: dict[str, Any],
+    threads: int | None,
+    /,
+) -> Array: ...
+
+max_merge_parts: int
+
+def merge_attention(parts: object, threads: object, /) -> tuple[Array, Array]: ...
+def merge_attention_backward(
+    do: Array, dlse: Array | None, parts: object, threads: object, /
+) -> list[tuple[Array, Array]]: ...
+def linear_attention(
+    q: Array,
+    k: Array,
+    v: Array,
+    has_softmax: bool,
+    causal: object,
+    scale: object,
+    layout: object,
+    out: Array | None,
+    threads: object,
+    /,
+) -> Array: ...
+def linear_attention_backward(
+    do: Array,
+    q: Array,
+    k: Array,
+    v: Array,
+    has_softmax: bool,
+    causal: object,
+    scale: object,
+    layout: object,
+    needs: object,
+    threads: object,
+    /,
+) -> tuple[Array | None, ...]: ...
+def select_blocks(
+    q: Array,
+    k: Array,
+    parent_indices: Array | None,
+    parent_counts: Array | None,
+    forced: Array | None,
+    forced_rows: Array | None,
+    options: dict[str, Any],
+    threads: object,
+    /,
+) -> tuple[Array, Array, Array | None]: ...

@@ -19,7 +19,9 @@ def build_parser() -> argparse.ArgumentParser:
     demo.add_argument(
         "name", nargs="?", default="photo", help=f"one of: {', '.join(DEMOS)} (default: photo)"
     )
-    demo.add_argument("file", nargs="?", type=Path, help="input to use instead of the built-in one")
+    demo.add_argument(
+        "files", nargs="*", type=Path, help="input to use instead of the built-in one"
+    )
     demo.add_argument(
         "--output", type=Path, default=Path("swath-demo.png"), help="the PNG sheet to write"
     )
@@ -62,11 +64,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     if args.command == "info":
         sys.stdout.write(info_text())
         return 0
-    name, file = args.name, args.file
-    if name not in DEMOS and file is None and Path(name).is_file():
-        name, file = "photo", Path(name)  # `demo picture.jpg`: the name may be left out
+    name, files = args.name, args.files
+    if name not in DEMOS and not files and Path(name).is_file():
+        name, files = "photo", [Path(name)]  # `demo picture.jpg`: the name may be left out
     try:
-        run_demo(name, file, args.output)
+        run_demo(name, files, args.output)
     except DemoFailure as failure:
         sys.stderr.write(f"swath demo: {failure}\n")
         return 1

@@ -50,6 +50,9 @@ class SWATH_API Plan {
   void run(std::span<const void* const> inputs, std::span<void* const> outputs,
            const RunOptions& options = {}) const;
 
+  /// For operators that are composed of others.
+  const std::shared_ptr<const PlanImpl>& impl() const noexcept { return impl_; }
+
  private:
   std::shared_ptr<const PlanImpl> impl_;
 };

@@ -2,139 +2,12 @@
 // Included by *.isa.cc only.
 #pragma once
 
-#include "ops/attention/stage.h"
+#include "ops/attention/memory.h"
+#include "ops/attention/softmax.h"
 #include "ops/attention/values.h"
-#include "ops/common/carver.h"
 
 namespace swath::SWATH_ISA {
 namespace {
-
-inline constexpr int64_t kMaxChunk = 256;  // keys between two steps of the online softmax
-inline constexpr int64_t kMinChunk = 8;
-inline constexpr int kMaxPieces = 64;
-inline constexpr int64_t kScratchBytes = 62 * 1024;  // the contract: 64 KB a thread
-
-/// Whether rows must be copied: another type than the sums', strided, or no whole vectors.
-template <class S>
-bool stages_k(const TokenArray& k) {
-  return sizeof(S) == 2 || k.unit != 1;
-}
-template <class S>
-bool stages_v(const TokenArray& v, int64_t d_v) {
-  return stages_k<S>(v) || d_v % kLanes<typename AccOf<S>::type> != 0;
-}
-
-/// Scratch memory of a worker.
-template <class S>
-struct AttendMemory {
-  using A = typename AccOf<S>::type;
-  int64_t chunk;
-  A *q, *low_a, *o, *scores, *stage;
-  uint16_t *bits, *map;
-  int64_t used;
-
-  AttendMemory(const AttentionProblem& p, void* base) {
-    int64_t width = 0;  // of a staged row
-    const auto stage_width = [&](int64_t n) { width = width > n ? width : padded<A>(n); };
-    bool stages_keys = stages_k<S>(p.k), stages_values = stages_v<S>(p.v, p.d_v);
-    for (int e = 0; e < p.n_extras; ++e) {
-      stages_keys = stages_keys || stages_k<S>(p.extras[e].k);
-      stages_values = stages_values || stages_v<S>(p.extras[e].v, p.d_v);
-    }
-    const bool has_levels = p.patterns[0].has_levels;
-    if (stages_keys || has_levels) stage_width(p.d);
-    if (stages_values || has_levels) stage_width(p.d_v);
-    if (p.has_low_rank) stage_width(p.rank);
-    Carver carver{static_cast<char*>(base)};
-    q = carver.take<A>(padded<A>(p.d) * kQueries<A>);
-    low_a = carver.take<A>(padded<A>(p.rank) * kQueries<A>);
-    o = carver.take<A>(padded<A>(p.d_v) * kQueries<A>);
-    map = carver.take<uint16_t>(p.n_patterns > 1 ? kUnionKeys : 0);
-    const int64_t row = (kQueries<A> + width) * static_cast<int64_t>(sizeof(A)) + 2;
-    chunk = (kScratchBytes - carver.used) / row;
-    chunk = chunk > kMaxChunk ? kMaxChunk : chunk < kMinChunk ? kMinChunk : chunk;
-    scores = carver.take<A>(chunk * kQueries<A>);
-    stage = carver.take<A>(chunk * width);
-    bits = carver.take<uint16_t>(chunk);
-    used = carver.used;
-  }
-};
-
-/// Sum and largest logit of each query so far.
-template <class A>
-struct RunningSoftmax {
-  Vec<A> max[kRow], sum[kRow];
-
-  RunningSoftmax() {
-    for (int v = 0; v < kRow; ++v) {
-      max[v] = set1(-static_cast<A>(__builtin_inf()));
-      sum[v] = zero<A>();
-    }
-  }
-};
-
-/// Turns n rows of logits into weights exp(s - max), and gives the factor for all before them.
-template <class A>
-__attribute__((noinline)) void soften(A* s, int64_t n, const Vec<A>* chunk_max,
-                                      RunningSoftmax<A>& state, A* alpha) {
-  constexpr int kWays = 4;  // exponentials at a time: each is a long chain
-  const A low = -static_cast<A>(__builtin_inf());
-  for (int v = 0; v < kRow; ++v) {
-    const Vec<A> max = max_or_second(chunk_max[v], state.max[v]);
-    const Vec<A> shift = select(max == set1(low), zero<A>(), max);  // no -inf - -inf
-    const Vec<A> scale = exp_nonpositive(state.max[v] - shift);
-    store(alpha + v * kLanes<A>, scale);
-    state.max[v] = max;
-    Vec<A> sum[kWays];
-    for (Vec<A>& part : sum) part = zero<A>();
-    A* at = s + v * kLanes<A>;
-    int64_t j = 0;
-    for (; j + kWays <= n; j += kWays) {
-#pragma GCC unroll 4
-      for (int i = 0; i < kWays; ++i) {
-        A* row = at + (j + i) * kQueries<A>;
-        const Vec<A> e = exp_nonpositive(load(row) - shift);
-        store(row, e);
-        sum[i] += e;
-      }
-    }
-    for (; j < n; ++j) {
-      A* row = at + j * kQueries<A>;
-      const Vec<A> e = exp_nonpositive(load(row) - shift);
-      store(row, e);
-      sum[0] += e;
-    }
-    state.sum[v] = state.sum[v] * scale + ((sum[0] + sum[1]) + (sum[2] + sum[3]));
-  }
-}
-
-/// s = cap tanh(s / cap).
-template <class A>
-__attribute__((noinline)) void cap_scores(A* s, int64_t n, A cap) {
-  const Vec<A> inverse = set1(1 / cap);
-  for (int64_t i = 0; i < n * kQueries<A>; i += kLanes<A>) {
-    store(s + i, set1(cap) * tanh(load(s + i) * inverse));
-  }
-}
-
-/// Hides what `bits` (null: nothing) does not allow, and takes part in the maxima.
-template <class A>
-__attribute__((noinline)) void hide_scores(A* s, int64_t n, const uint16_t* bits, Vec<A>* max) {
-  const Vec<A> low = set1(-static_cast<A>(__builtin_inf()));
-  for (int v = 0; v < kRow; ++v) {
-    Vec<A> most = max[v];
-    A* at = s + v * kLanes<A>;
-    for (int64_t j = 0; j < n; ++j) {
-      Vec<A> x = load(at + j * kQueries<A>);
-      if (bits != nullptr) {
-        x = select(bits_mask<A>(bits[j], v), x, low);
-        store(at + j * kQueries<A>, x);
-      }
-      most = max_or_second(x, most);  // a NaN is left to the exponential
-    }
-    max[v] = most;
-  }
-}
 
 /// One tile, from queries to outputs.
 template <class S>
@@ -166,21 +39,26 @@ struct Attend {
 
   const S* read(const ArrayRef& ref) const { return static_cast<const S*>(b.read(ref)); }
 
+  /// f(lane, token) for all lanes; those without a query stand for the first one.
+  template <class F>
+  __attribute__((always_inline)) void for_rows(const F& f) const {
+    for (int l = 0; l < kQueries<A>; ++l) f(l, tile.token[l < tile.n ? l : 0]);
+  }
+
   void start() {
     state = RunningSoftmax<A>();
     n_pieces = 0;
     n_rows = 0;
     is_first = true;
     reset_max();
-    const S* rows[kMaxTile] = {};
+    const S* rows[kMaxTile];
     const S* base = read(p.q.ref) + tile.b * p.q.batch + tile.h * p.q.head;
-    for (int l = 0; l < tile.n; ++l) rows[l] = base + p.q.at(tile.token[l]);
+    for_rows([&](int l, int64_t token) { rows[l] = base + p.q.at(token); });
     load_queries(rows, p.q.unit, p.d, static_cast<A>(p.scale), memory.q);
     if (p.has_low_rank) {
       const int64_t* s = p.low_a_stride;
-      for (int l = 0; l < tile.n; ++l) {
-        rows[l] = read(p.low_a) + tile.b * s[0] + tile.h * s[1] + tile.token[l] * s[2];
-      }
+      base = read(p.low_a) + tile.b * s[0] + tile.h * s[1];
+      for_rows([&](int l, int64_t token) { rows[l] = base + token * s[2]; });
       load_queries(rows, s[3], p.rank, static_cast<A>(1), memory.low_a);
     }
     if (p.has_table && tile.prefix == 0) find_table_base();
@@ -213,7 +91,7 @@ struct Attend {
     const int64_t kv_head = tile.h / p.heads_per_kv;
     const S* keys = read(k.ref) + tile.b * k.batch + kv_head * k.head;
     const S* values = read(v.ref) + tile.b * v.batch + kv_head * v.head;
-    const int64_t n_all = (run.count + run.level - 1) / run.level;
+    const int64_t n_all = run.level == 1 ? run.count : (run.count + run.level - 1) / run.level;
     for (int64_t j = 0; j < n_all;) {
       if (n_rows == memory.chunk || n_pieces == kMaxPieces) flush();
       int64_t n = n_all - j;
@@ -291,9 +169,9 @@ struct Attend {
     }
     if (is_main && p.has_bias) {
       const int64_t* t = p.bias_stride;
-      const S* rows[kMaxTile] = {};
+      const S* rows[kMaxTile];
       const S* base = read(p.bias) + tile.b * t[0] + tile.h * t[1] + token * t[3];
-      for (int l = 0; l < tile.n; ++l) rows[l] = base + tile.token[l] * t[2];
+      for_rows([&](int l, int64_t query) { rows[l] = base + query * t[2]; });
       add_bias(rows, t[3] * run.step, n, s);
     }
     if (p.has_table && run.has_place) add_table(run, j, n, s);
@@ -427,10 +305,14 @@ struct Attend {
     for (int l = 0; l < tile.n; ++l) {
       A* row = memory.o + l * pitch;
       const Vec<A> by = set1(factor[l]);
-      for (int64_t d = 0; d < pitch; d += kLanes<A>) {
-        store(row + d, is_first ? zero<A>() : load(row + d) * by);
+      S* to = base + p.o.at(tile.token[l]);
+      const auto value = [&](int64_t d) { return is_first ? zero<A>() : load(row + d) * by; };
+      if (p.o.unit == 1) {
+        for_lanes<A>(p.d_v, [&](int64_t d, int m) { store_part(to + d, value(d), m); });
+        continue;
       }
-      narrow_row(row, base + p.o.at(tile.token[l]), p.o.unit, p.d_v);
+      for (int64_t d = 0; d < pitch; d += kLanes<A>) store(row + d, value(d));
+      narrow_row(row, to, p.o.unit, p.d_v);
     }
     if (!p.has_lse) return;
     A* out = static_cast<A*>(b.write(p.lse)) + tile.b * p.lse_batch + tile.h * p.lse_head;

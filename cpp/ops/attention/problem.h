@@ -14,7 +14,7 @@ namespace swath {
 
 inline constexpr int kMaxTokenAxes = 3;
 inline constexpr int kMaxPatterns = 4;
-inline constexpr int kMaxExtras = 8;
+inline constexpr int kMaxExtras = 6;
 inline constexpr int kMaxTile = 16;  // queries of a tile; 8 for float64
 
 /// q, k, v or o: where element (b, h, token, d) is. `unit` is the stride of d.

@@ -97,13 +97,16 @@ SWATH_ALWAYS_INLINE Vec<Bits<A>> bits_mask(uint32_t bits, int v) {
   return (set1(static_cast<B>(bits)) & lane) == lane;
 }
 
-/// exp(x) for x <= 0; 0 below the normal numbers and at -inf.
+/// exp(x) for x <= 0, and 0 at -inf. Weights below the normal numbers may be 0.
 template <class V>
 SWATH_ALWAYS_INLINE V exp_nonpositive(V x) {
+#if defined(__AVX512F__)
+  return exp_value(exp_parts(at_least(x, Table<V>::kExpMin)));
+#else
   constexpr Elem<V> kLow = sizeof(Elem<V>) == 4 ? -87.0 : -708.0;
-  const auto is_normal = !(x < splat<V>(kLow));  // NaN survives
   const V y = exp_value_normal(exp_parts(at_least(x, kLow)));
-  return select(is_normal, y, zero<Elem<V>>());
+  return select(x < splat<V>(kLow), zero<Elem<V>>(), y);  // NaN survives
+#endif
 }
 
 }  // namespace

@@ -30,29 +30,36 @@ SWATH_ALWAYS_INLINE void transpose(V (&r)[kN]) {
   zip_stages<__builtin_ctz(kN)>(r);
 }
 
-/// out[d][lane] = factor x[lane][d], d < n_d; rows of absent lanes are null and give 0. `out` has
-/// room for whole vectors of d.
+/// The elements [at, at + n) of rows, n <= kLanes, one row for each lane of vector v of a tile.
+template <class S, class A>
+SWATH_ALWAYS_INLINE void load_block(const S* const* rows, int64_t stride, int64_t at, int n,
+                                    Vec<A> (&block)[kLanes<A>]) {
+  constexpr int kN = kLanes<A>;
+  if (stride == 1 && n == kN) {
+#pragma GCC unroll 16
+    for (int l = 0; l < kN; ++l) block[l] = load_as<A>(rows[l] + at);
+  } else {
+    for (int l = 0; l < kN; ++l) {
+      alignas(64) A gathered[kN] = {};
+      widen_row(rows[l] + at * stride, stride, gathered, n);
+      block[l] = load(gathered);
+    }
+  }
+  transpose(block);
+}
+
+/// out[d][lane] = factor x[lane][d], d < n_d. There is a row for every lane; `out` has room for
+/// whole vectors of d.
 template <class S, class A>
 __attribute__((noinline)) void load_queries(const S* const* rows, int64_t unit, int64_t n_d,
                                             A factor, A* out) {
   constexpr int kN = kLanes<A>;
   for (int v = 0; v < kRow; ++v) {
     for (int64_t d = 0; d < n_d; d += kN) {
-      const int m = static_cast<int>(n_d - d < kN ? n_d - d : kN);
       Vec<A> block[kN];
-      for (int l = 0; l < kN; ++l) {
-        const S* row = rows[v * kN + l];
-        alignas(64) A gathered[kN] = {};
-        if (row == nullptr) {
-          block[l] = zero<A>();
-        } else if (unit == 1) {
-          block[l] = load_part<A>(row + d, m);
-        } else {
-          widen_row(row + d * unit, unit, gathered, m);
-          block[l] = load(gathered);
-        }
-      }
-      transpose(block);
+      load_block<S, A>(rows + v * kN, unit, d, static_cast<int>(n_d - d < kN ? n_d - d : kN),
+                       block);
+#pragma GCC unroll 16
       for (int i = 0; i < kN; ++i) {
         store(out + (d + i) * kQueries<A> + v * kN, block[i] * set1(factor));
       }
@@ -91,7 +98,7 @@ __attribute__((noinline)) void stage_means(const S* base, const TokenArray& arra
   }
 }
 
-/// s[j][lane] += rows[lane][j step] for n keys; absent lanes are null.
+/// s[j][lane] += rows[lane][j step] for n keys.
 template <class S, class A>
 __attribute__((noinline)) void add_bias(const S* const* rows, int64_t step, int64_t n, A* s) {
   constexpr int kN = kLanes<A>;
@@ -99,19 +106,7 @@ __attribute__((noinline)) void add_bias(const S* const* rows, int64_t step, int6
     for (int64_t j = 0; j < n; j += kN) {
       const int m = static_cast<int>(n - j < kN ? n - j : kN);
       Vec<A> block[kN];
-      for (int l = 0; l < kN; ++l) {
-        const S* row = rows[v * kN + l];
-        alignas(64) A gathered[kN] = {};
-        if (row == nullptr) {
-          block[l] = zero<A>();
-        } else if (step == 1) {
-          block[l] = load_part<A>(row + j, m);
-        } else {
-          widen_row(row + j * step, step, gathered, m);
-          block[l] = load(gathered);
-        }
-      }
-      transpose(block);
+      load_block<S, A>(rows + v * kN, step, j, m, block);
       for (int i = 0; i < m; ++i) {
         A* at = s + (j + i) * kQueries<A> + v * kN;
         store(at, load(at) + block[i]);

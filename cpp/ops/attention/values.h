@@ -25,6 +25,13 @@ struct Piece {
   uint32_t lanes;
 };
 
+/// o = o alpha + sum, or sum if alpha is null: the sum of a chunk is complete before it is added,
+/// so that none is a chain of more terms.
+template <class A>
+SWATH_ALWAYS_INLINE void put_sum(A* o, Vec<A> sum, const A* alpha) {
+  store(o, alpha == nullptr ? sum : mul_add(load(o), set1(*alpha), sum));
+}
+
 /// o[q][...] = o[q][...] alpha[q] + sum over the pieces' keys of p[key][q] v[key][...] for kGroup
 /// queries; o = the sum alone if alpha is null.
 template <int kVecs, class A>
@@ -34,10 +41,7 @@ void value_block(const Piece<A>* pieces, int n_pieces, const A* p, int64_t at, u
 #pragma GCC unroll 4
   for (int i = 0; i < kGroup; ++i) {
 #pragma GCC unroll 4
-    for (int c = 0; c < kVecs; ++c) {
-      sum[i][c] =
-          alpha == nullptr ? zero<A>() : load(o + i * o_pitch + c * kLanes<A>) * set1(alpha[i]);
-    }
+    for (int c = 0; c < kVecs; ++c) sum[i][c] = zero<A>();
   }
   for (int piece = 0; piece < n_pieces; ++piece) {
     if ((pieces[piece].lanes & group) == 0) continue;
@@ -59,7 +63,9 @@ void value_block(const Piece<A>* pieces, int n_pieces, const A* p, int64_t at, u
 #pragma GCC unroll 4
   for (int i = 0; i < kGroup; ++i) {
 #pragma GCC unroll 4
-    for (int c = 0; c < kVecs; ++c) store(o + i * o_pitch + c * kLanes<A>, sum[i][c]);
+    for (int c = 0; c < kVecs; ++c) {
+      put_sum(o + i * o_pitch + c * kLanes<A>, sum[i][c], alpha == nullptr ? nullptr : alpha + i);
+    }
   }
 }
 
@@ -97,19 +103,16 @@ __attribute__((noinline)) void add_values_carefully(const Piece<A>* pieces, int 
                                                     const A* p, int n_queries, int64_t d, A* o,
                                                     const A* alpha) {
   for (int q = 0; q < n_queries; ++q) {
-    A* row = o + q * d;
     for (int64_t c = 0; c < d; c += kLanes<A>) {
-      store(row + c, alpha == nullptr ? zero<A>() : load(row + c) * set1(alpha[q]));
-    }
-    for (int piece = 0; piece < n_pieces; ++piece) {
-      for (int64_t j = 0; j < pieces[piece].n; ++j) {
-        const A weight = p[(pieces[piece].score + j) * kQueries<A> + q];
-        if (weight == 0) continue;
-        const A* v = pieces[piece].v + j * pieces[piece].pitch;
-        for (int64_t c = 0; c < d; c += kLanes<A>) {
-          store(row + c, mul_add(set1(weight), load(v + c), load(row + c)));
+      Vec<A> sum = zero<A>();
+      for (int piece = 0; piece < n_pieces; ++piece) {
+        for (int64_t j = 0; j < pieces[piece].n; ++j) {
+          const A weight = p[(pieces[piece].score + j) * kQueries<A> + q];
+          if (weight == 0) continue;
+          sum = mul_add(set1(weight), load(pieces[piece].v + j * pieces[piece].pitch + c), sum);
         }
       }
+      put_sum(o + q * d + c, sum, alpha == nullptr ? nullptr : alpha + q);
     }
   }
 }

@@ -31,8 +31,8 @@ struct Describe {
   const AttentionParams& params;
   const AttentionNeeds& needs;
   CallSite site;
-  std::shared_ptr<PlanImpl> plan = std::make_shared<PlanImpl>();
-  AttentionDescription forward{};
+  AttentionDescribe forward;
+  std::shared_ptr<PlanImpl> plan = forward.plan;
   std::shared_ptr<AttentionGradProblem> problem = std::make_shared<AttentionGradProblem>();
   std::vector<CombineRows> rows{};
   struct Finish {
@@ -254,13 +254,16 @@ struct Describe {
   Plan run(const PlanOptions& options) {
     plan->op = params.name;
     plan->wants_reasons = options.explain;
-    forward = describe_attention(in, params, options, plan);
+    forward.read_main();
+    forward.read_biases();
+    forward.read_extras();
+    forward.read_patterns();
     g().walk = forward.tables->problem;
     g().softcap = p().softcap;
     g().walk.softcap = 0;
     if (attention_grad_slot(p().n_extras, p().n_patterns) + 4 > kMaxInputs) {
       site.fail(ErrorCode::unsupported, "extra_kv",
-                format("extra_kv has {} entries and pattern {} members, needed are at most 10 "
+                format("extra_kv has {} entries and pattern {} members, needed are at most 6 "
                        "together",
                        p().n_extras, p().n_patterns));
     }
@@ -275,7 +278,8 @@ struct Describe {
 
   void finish() {
     const double heads = static_cast<double>(p().n_batch) * static_cast<double>(p().n_heads);
-    const double flops = heads * forward.n_pairs * static_cast<double>(6 * p().d + 4 * p().d_v);
+    const double flops = heads * (forward.n_pairs + forward.n_extra_pairs) *
+                         static_cast<double>(6 * p().d + 4 * p().d_v);
     plan->flops = static_cast<int64_t>(flops);
     const auto bytes = [&](const TensorDesc* x) {
       if (x != nullptr) plan->bytes += item_bytes(x->dtype) * x->n_elements();
@@ -312,7 +316,7 @@ struct Describe {
 Plan plan_attention_backward(const AttentionInputs& inputs, const AttentionGradInputs& grads,
                              const AttentionParams& params, const AttentionNeeds& needs,
                              const PlanOptions& options) {
-  Describe d{inputs, grads, params, needs, {params.name}};
+  Describe d{inputs, grads, params, needs, {params.name}, {inputs, params, options, {params.name}}};
   return d.run(options);
 }
 

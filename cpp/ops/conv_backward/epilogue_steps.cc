@@ -76,7 +76,9 @@ void add_pass(PlanImpl& plan, EpilogueGradProblem p, const EpilogueGrads& grads,
   ArrayRef from = p.partials;
   for (const WantedSum& sum : sums) {
     if (!*sum.flag) continue;
-    add_partial_sums(plan, each, from, sum.to.ref, sum.to.offset);
+    PartialSums one = each;
+    one.dtype = sum.to.desc->dtype;  // may be the accumulator's
+    add_partial_sums(plan, one, from, sum.to.ref, sum.to.offset);
     from.temp_byte += p.n_channels * accumulator_bytes(p.dtype);
   }
 }

@@ -6,6 +6,7 @@
 #include "core/format.h"
 #include "ops/common/copy.h"
 #include "ops/common/partial_sums.h"
+#include "ops/common/scalar.h"
 #include "ops/conv_backward/gated.h"
 #include "ops/conv_backward/steps.h"
 #include "ops/partial_conv/mask.h"
@@ -110,7 +111,9 @@ Plan plan_backward(const Operand& dy, const ConvArrays& arrays, const SlidingCon
   Operand dx, dweight, dresidual;
   const int64_t n_values = weight.shape[0];
   const auto per_channel = [&](bool is_needed) {
-    return is_needed ? outputs.add(call.site, x, &n_values, 1) : Operand{};
+    TensorDesc like = x;
+    if (needs.wide_sums) like.dtype = accumulator_of(x.dtype);
+    return is_needed ? outputs.add(call.site, like, &n_values, 1) : Operand{};
   };
   if (needs.x) dx = outputs.add_like(call.site, x);
   if (needs.weight) dweight = outputs.add_like(call.site, weight);

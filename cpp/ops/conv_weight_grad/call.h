@@ -12,4 +12,7 @@ namespace swath {
 void add_weight_grad(PlanImpl& plan, const ConvCall& call, const Operand& dy,
                      const Operand& dweight);
 
+/// Appends the steps of one problem; its partial sums and the order of its axes are not set yet.
+void add_weight_grad(PlanImpl& plan, WeightGradProblem problem, const std::string& op);
+
 }  // namespace swath

@@ -27,7 +27,9 @@ int64_t partials_for(const ConvProblem& p) {
   return std::clamp<int64_t>(std::min(by_work, kEnoughTasks / tasks), 1, kMostPartials);
 }
 
-void add_problem(PlanImpl& plan, WeightGradProblem problem, const std::string& op) {
+}  // namespace
+
+void add_weight_grad(PlanImpl& plan, WeightGradProblem problem, const std::string& op) {
   ConvProblem& p = problem.conv;
   const double flops = 2.0 * static_cast<double>(p.n_batch) * p.n_positions() * p.n_out_channels() *
                        p.in_per_group * p.n_taps();
@@ -48,8 +50,6 @@ void add_problem(PlanImpl& plan, WeightGradProblem problem, const std::string& o
     add_partial_sums(plan, sums, problem.partials, p.w, p.w_offset);
   }
 }
-
-}  // namespace
 
 void add_weight_grad(PlanImpl& plan, const ConvCall& call, const Operand& dy,
                      const Operand& dweight) {
@@ -72,7 +72,7 @@ void add_weight_grad(PlanImpl& plan, const ConvCall& call, const Operand& dy,
     problem.conv = p;
     problem.dy_low = span.low;
     problem.dy_high = span.high;
-    add_problem(plan, problem, call.params.op);
+    add_weight_grad(plan, problem, call.params.op);
   }
 }
 

@@ -76,18 +76,26 @@ struct Dense {
   static void pack_weights(const ConvProblem& p, const S* from, T* to) {
     const ConvAxis &d = p.axis[0], &h = p.axis[1], &w = p.axis[2];
     for (int64_t i = 0; i < n_lane_tasks<T>(p); ++i) {
+      // One output channel after the other: its weights lie side by side, those of one tap are
+      // pages apart.
       const LaneBlock lanes = lanes_at<T>(p, i);
-      for (int64_t t = 0; t < p.n_taps(); ++t) {
-        const int64_t tap = t / (h.kernel * w.kernel) * d.w_stride +
-                            t / w.kernel % h.kernel * h.w_stride + t % w.kernel * w.w_stride;
-        for (int64_t c = 0; c < p.in_per_group; ++c) {
-          const S* at = from + lanes.group * p.w_group_stride + lanes.first * p.w_out_stride +
-                        c * p.w_in_stride + tap;
-          for (int64_t l = 0; l < lanes.n_vectors * kLanes<T>; ++l) {
-            *to++ = l < lanes.n ? to_acc(at[l * p.w_out_stride]) : T{0};
+      const int64_t width = lanes.n_vectors * kLanes<T>;
+      for (int64_t l = 0; l < width; ++l) {
+        const S* at = from + lanes.group * p.w_group_stride + (lanes.first + l) * p.w_out_stride;
+        for (int64_t c = 0; c < p.in_per_group; ++c, at += p.w_in_stride) {
+          T* value = to + c * width + l;
+          for (int64_t kd = 0; kd < d.kernel; ++kd) {
+            for (int64_t kh = 0; kh < h.kernel; ++kh) {
+              for (int64_t kw = 0; kw < w.kernel; ++kw, value += p.in_per_group * width) {
+                *value = l < lanes.n
+                             ? to_acc(at[kd * d.w_stride + kh * h.w_stride + kw * w.w_stride])
+                             : T{0};
+              }
+            }
           }
         }
       }
+      to += p.n_taps() * p.in_per_group * width;
     }
   }
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 import swath
-from swath._demo.failure import DemoFailure, optional
+from swath._demo.failure import DemoFailure, one_file, optional
 from swath._demo.fill import Filler, Valid, irregular_holes
 from swath._demo.photo import best_times, read_picture
 from swath._demo.sheet import Panel, write_sheet
@@ -23,8 +23,9 @@ OPENCV_RADIUS = 3  # the one of its documentation
 HOLE_COLOUR = np.float32(1)
 
 
-def run(file: Path | None, output: Path) -> None:
-    """Fill drawn holes of `file` (None: the astronaut), print the table, write the sheet."""
+def run(files: Sequence[Path], output: Path) -> None:
+    """Fill drawn holes of the file (none: the astronaut), print the table, write the sheet."""
+    file = one_file(files)
     console = optional("rich.console").Console(highlight=False)
     table = optional("rich.table").Table(box=optional("rich.box").SIMPLE, pad_edge=False)
     picture = read_picture(file)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -11,7 +11,7 @@ import numpy as np
 
 import swath
 from swath._demo import steps
-from swath._demo.failure import DemoFailure, optional
+from swath._demo.failure import DemoFailure, one_file, optional
 from swath._demo.sheet import Panel, write_sheet
 from swath._demo.steps import Image, Result, Step
 
@@ -19,8 +19,9 @@ MIN_PIXELS = 64  # the 31 x 31 filters on the pyramid's input need room for thei
 SECONDS_PER_STEP = 0.8
 
 
-def run(file: Path | None, output: Path) -> None:
-    """Filter `file` (None: scikit-image's astronaut), print the table, write the sheet."""
+def run(files: Sequence[Path], output: Path) -> None:
+    """Filter the file (none: scikit-image's astronaut), print the table, write the sheet."""
+    file = one_file(files)
     console = optional("rich.console").Console(highlight=False)
     table = optional("rich.table").Table(box=optional("rich.box").SIMPLE, pad_edge=False)
     picture = read_picture(file)

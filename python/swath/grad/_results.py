@@ -12,7 +12,7 @@ class InputGradient(NamedTuple):
 
     Attributes
     ----------
-    dx : array, shape and dtype of x
+    dx : array, shape and dtype of x, or None if it was not needed
     """
 
-    dx: Array
+    dx: Array | None

@@ -74,7 +74,7 @@ def attention(
     dlse : array, shape and dtype of lse, optional
         The gradient of lse.
     pattern, causal, scale, bias, bias_lowrank, key_bias, key_mask, softcap, sink, extra_kv, layout
-        As in `swath.attention`. Entries of extra_kv and members of a union: at most 10 together.
+        As in `swath.attention`. Entries of extra_kv and members of the pattern: at most 6 together.
     needs : sequence of names of the results, optional
         The results to compute, also by the names of their inputs ("q" for "dq"); default all.
     threads : int, optional

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from swath import _core
-from swath._types import Activation, Array, ChannelGateKind, Gate, Layout
+from swath._types import Activation, Array, ChannelGateKind, Gate, Layout, Needs
 
 
 class GateMulGrads(NamedTuple):
@@ -49,7 +49,7 @@ def gate_mul(
     add: Array | None = None,
     tile: int = 1,
     layout: Layout = "channels_first",
-    needs: Sequence[str] | None = None,
+    needs: Needs = None,
     threads: int | None = None,
 ) -> GateMulGrads:
     """Gradients of `swath.gate_mul`, in one pass.
@@ -65,7 +65,7 @@ def gate_mul(
     dy : array, shape and dtype of a
     a, b, activation, gate, add, tile, layout, threads
         As in `swath.gate_mul`.
-    needs : sequence of "da", "db", "dadd", "dgate", optional
+    needs : sequence of "a", "b", "add", "gate", optional
         The results to compute, also by the names of their inputs ("x" for "dx"); default all.
 
     Returns
@@ -104,7 +104,7 @@ def spatial_gate(
     *,
     ndim: int | None = None,
     layout: Layout = "channels_first",
-    needs: Sequence[str] | None = None,
+    needs: Needs = None,
     threads: int | None = None,
 ) -> SpatialGateGrads:
     """Gradients of `swath.spatial_gate`, in one pass.
@@ -114,7 +114,7 @@ def spatial_gate(
     dy : array, shape and dtype of x
     x, logits, ndim, layout, threads
         As in `swath.spatial_gate`.
-    needs : sequence of "dx", "dlogits", optional
+    needs : sequence of "x", "logits", optional
         The results to compute, also by the names of their inputs ("x" for "dx"); default all.
 
     Returns
@@ -147,7 +147,7 @@ def spatial_softmax_gate(
     residual: bool = True,
     ndim: int | None = None,
     layout: Layout = "channels_first",
-    needs: Sequence[str] | None = None,
+    needs: Needs = None,
     threads: int | None = None,
 ) -> SpatialGateGrads:
     """Gradients of `swath.spatial_softmax_gate`.
@@ -157,7 +157,7 @@ def spatial_softmax_gate(
     dy : array, shape and dtype of x
     x, logits, residual, ndim, layout, threads
         As in `swath.spatial_softmax_gate`.
-    needs : sequence of "dx", "dlogits", optional
+    needs : sequence of "x", "logits", optional
         The results to compute, also by the names of their inputs ("x" for "dx"); default all.
 
     Returns
@@ -190,7 +190,7 @@ def channel_gate(
     weights: Sequence[Array | None],
     ndim: int | None = None,
     layout: Layout = "channels_first",
-    needs: Sequence[str] | None = None,
+    needs: Needs = None,
     threads: int | None = None,
 ) -> ChannelGateGrads:
     """Gradients of `swath.channel_gate`.
@@ -200,7 +200,7 @@ def channel_gate(
     dy : array, shape and dtype of x
     x, kind, weights, ndim, layout, threads
         As in `swath.channel_gate`.
-    needs : sequence of "dx", "dweights", optional
+    needs : sequence of "x", "weights", optional
         The results to compute, also by the names of their inputs ("x" for "dx"); default all.
 
     Returns
@@ -238,7 +238,7 @@ def branch_select(
     logits: Array,
     *,
     layout: Layout = "channels_first",
-    needs: Sequence[str] | None = None,
+    needs: Needs = None,
     threads: int | None = None,
 ) -> BranchSelectGrads:
     """Gradients of `swath.branch_select`.
@@ -248,7 +248,7 @@ def branch_select(
     dy : array, shape (N, C, *S), dtype of branches
     branches, logits, layout, threads
         As in `swath.branch_select`.
-    needs : sequence of "dbranches", "dlogits", optional
+    needs : sequence of "branches", "logits", optional
         The results to compute, also by the names of their inputs ("x" for "dx"); default all.
 
     Returns

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from swath import _core
-from swath._types import Array, Ints, Layout, Padding, Reduction
+from swath._types import Array, Ints, Layout, Needs, Padding, Reduction
 from swath.grad._results import InputGradient
 
 
@@ -17,6 +17,7 @@ def avg_pool1d(
     dilation: Ints = 1,
     count_include_pad: bool = True,
     layout: Layout = "channels_first",
+    needs: Needs = None,
     threads: int | None = None,
 ) -> InputGradient:
     """Gradient of `swath.avg_pool1d`: `grad.avg_pool2d` with one spatial axis.
@@ -28,6 +29,8 @@ def avg_pool1d(
         The forward's input; only its shape and dtype matter.
     window, stride, padding, dilation, count_include_pad, layout
         As in the forward call.
+    needs : sequence of "x", optional
+        Which gradients to compute; None: all.
     threads : int, optional
         Limit for this call.
 
@@ -49,8 +52,8 @@ def avg_pool1d(
     (1, 2, 6)
     """
     return InputGradient(
-        _core.avg_pool_backward(
-            1, dy, x, window, stride, padding, dilation, count_include_pad, layout, threads
+        *_core.avg_pool_backward(
+            1, dy, x, window, stride, padding, dilation, count_include_pad, layout, needs, threads
         )
     )
 
@@ -65,6 +68,7 @@ def avg_pool2d(
     dilation: Ints = 1,
     count_include_pad: bool = True,
     layout: Layout = "channels_first",
+    needs: Needs = None,
     threads: int | None = None,
 ) -> InputGradient:
     """Gradient of `swath.avg_pool2d` with respect to its input.
@@ -81,6 +85,8 @@ def avg_pool2d(
         ``layout="channels_last"`` is (N, H, W, C).
     window, stride, padding, dilation, count_include_pad, layout
         As in the forward call.
+    needs : sequence of "x", optional
+        Which gradients to compute; None: all.
     threads : int, optional
         Limit for this call.
 
@@ -113,8 +119,8 @@ def avg_pool2d(
             [1., 1., 2., 2.]]], dtype=float32)
     """
     return InputGradient(
-        _core.avg_pool_backward(
-            2, dy, x, window, stride, padding, dilation, count_include_pad, layout, threads
+        *_core.avg_pool_backward(
+            2, dy, x, window, stride, padding, dilation, count_include_pad, layout, needs, threads
         )
     )
 
@@ -129,6 +135,7 @@ def avg_pool3d(
     dilation: Ints = 1,
     count_include_pad: bool = True,
     layout: Layout = "channels_first",
+    needs: Needs = None,
     threads: int | None = None,
 ) -> InputGradient:
     """Gradient of `swath.avg_pool3d`: `grad.avg_pool2d` with three spatial axes.
@@ -140,6 +147,8 @@ def avg_pool3d(
         The forward's input; only its shape and dtype matter.
     window, stride, padding, dilation, count_include_pad, layout
         As in the forward call.
+    needs : sequence of "x", optional
+        Which gradients to compute; None: all.
     threads : int, optional
         Limit for this call.
 
@@ -161,8 +170,8 @@ def avg_pool3d(
     (1, 2, 4, 4, 4)
     """
     return InputGradient(
-        _core.avg_pool_backward(
-            3, dy, x, window, stride, padding, dilation, count_include_pad, layout, threads
+        *_core.avg_pool_backward(
+            3, dy, x, window, stride, padding, dilation, count_include_pad, layout, needs, threads
         )
     )
 
@@ -176,6 +185,7 @@ def max_pool1d(
     padding: Padding = 0,
     dilation: Ints = 1,
     layout: Layout = "channels_first",
+    needs: Needs = None,
     threads: int | None = None,
 ) -> InputGradient:
     """Gradient of `swath.max_pool1d`: `grad.max_pool2d` with one spatial axis.
@@ -187,6 +197,8 @@ def max_pool1d(
         The forward's input.
     window, stride, padding, dilation, layout
         As in the forward call.
+    needs : sequence of "x", optional
+        Which gradients to compute; None: all.
     threads : int, optional
         Limit for this call.
 
@@ -208,7 +220,9 @@ def max_pool1d(
     (1, 2, 6)
     """
     return InputGradient(
-        _core.max_pool_backward(1, dy, x, window, stride, padding, dilation, layout, threads)
+        *_core.max_pool_backward(
+            1, dy, x, window, stride, padding, dilation, layout, needs, threads
+        )
     )
 
 
@@ -221,6 +235,7 @@ def max_pool2d(
     padding: Padding = 0,
     dilation: Ints = 1,
     layout: Layout = "channels_first",
+    needs: Needs = None,
     threads: int | None = None,
 ) -> InputGradient:
     """Gradient of `swath.max_pool2d` with respect to its input.
@@ -239,6 +254,8 @@ def max_pool2d(
         The forward's input. N may be missing; ``layout="channels_last"`` is (N, H, W, C).
     window, stride, padding, dilation, layout
         As in the forward call.
+    needs : sequence of "x", optional
+        Which gradients to compute; None: all.
     threads : int, optional
         Limit for this call.
 
@@ -274,7 +291,9 @@ def max_pool2d(
             [0., 0., 0., 0.]]], dtype=float32)
     """
     return InputGradient(
-        _core.max_pool_backward(2, dy, x, window, stride, padding, dilation, layout, threads)
+        *_core.max_pool_backward(
+            2, dy, x, window, stride, padding, dilation, layout, needs, threads
+        )
     )
 
 
@@ -287,6 +306,7 @@ def max_pool3d(
     padding: Padding = 0,
     dilation: Ints = 1,
     layout: Layout = "channels_first",
+    needs: Needs = None,
     threads: int | None = None,
 ) -> InputGradient:
     """Gradient of `swath.max_pool3d`: `grad.max_pool2d` with three spatial axes.
@@ -298,6 +318,8 @@ def max_pool3d(
         The forward's input.
     window, stride, padding, dilation, layout
         As in the forward call.
+    needs : sequence of "x", optional
+        Which gradients to compute; None: all.
     threads : int, optional
         Limit for this call.
 
@@ -319,7 +341,9 @@ def max_pool3d(
     (1, 2, 4, 4, 4)
     """
     return InputGradient(
-        _core.max_pool_backward(3, dy, x, window, stride, padding, dilation, layout, threads)
+        *_core.max_pool_backward(
+            3, dy, x, window, stride, padding, dilation, layout, needs, threads
+        )
     )
 
 
@@ -331,6 +355,7 @@ def sliding_reduce(
     axis: int = -1,
     op: Reduction = "sum",
     padding: Padding = 0,
+    needs: Needs = None,
     threads: int | None = None,
 ) -> InputGradient:
     """Gradient of `swath.sliding_reduce` with respect to its input.
@@ -349,6 +374,8 @@ def sliding_reduce(
         The forward's input; for "sum" and "mean" only its shape and dtype matter.
     window, axis, op, padding
         As in the forward call.
+    needs : sequence of "x", optional
+        Which gradients to compute; None: all.
     threads : int, optional
         Limit for this call.
 
@@ -381,4 +408,6 @@ def sliding_reduce(
     >>> swath.grad.sliding_reduce(dy, x, 2, op="max").dx
     array([  0.,  11.,   0., 100.], dtype=float32)
     """
-    return InputGradient(_core.sliding_reduce_backward(dy, x, window, axis, op, padding, threads))
+    return InputGradient(
+        *_core.sliding_reduce_backward(dy, x, window, axis, op, padding, needs, threads)
+    )

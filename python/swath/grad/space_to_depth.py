@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from swath import _core
-from swath._types import Array, BlockOrder, Layout
+from swath._types import Array, BlockOrder, Layout, Needs
 from swath.grad._results import InputGradient
 
 
@@ -14,6 +14,7 @@ def space_to_depth(
     *,
     order: BlockOrder = "torch",
     layout: Layout = "channels_first",
+    needs: Needs = None,
     threads: int | None = None,
 ) -> InputGradient:
     """Gradient of `swath.space_to_depth`: dy moved back, as by `swath.depth_to_space`.
@@ -25,6 +26,8 @@ def space_to_depth(
         The forward's input; only its shape and dtype matter.
     block, order, layout
         As in the forward call.
+    needs : sequence of "x", optional
+        Which gradients to compute; None: all.
     threads : int, optional
         Limit for this call.
 
@@ -53,7 +56,9 @@ def space_to_depth(
     >>> bool((swath.grad.space_to_depth(swath.space_to_depth(x, 2), x, 2).dx == x).all())
     True
     """
-    return InputGradient(_core.space_to_depth_backward(dy, x, block, order, layout, threads))
+    return InputGradient(
+        *_core.space_to_depth_backward(dy, x, block, order, layout, needs, threads)
+    )
 
 
 def depth_to_space(
@@ -63,6 +68,7 @@ def depth_to_space(
     *,
     order: BlockOrder = "torch",
     layout: Layout = "channels_first",
+    needs: Needs = None,
     threads: int | None = None,
 ) -> InputGradient:
     """Gradient of `swath.depth_to_space`: dy moved back, as by `swath.space_to_depth`.
@@ -92,4 +98,6 @@ def depth_to_space(
     >>> swath.grad.depth_to_space(swath.depth_to_space(x, 2), x, 2).dx.shape
     (8, 3, 3)
     """
-    return InputGradient(_core.depth_to_space_backward(dy, x, block, order, layout, threads))
+    return InputGradient(
+        *_core.depth_to_space_backward(dy, x, block, order, layout, needs, threads)
+    )

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from swath import _core
+from swath import _core, info
 from swath._types import Array, AttentionLayout
 from swath.patterns import Dense, Pattern, RelativeTable
 from swath.patterns._base import Union, fail
@@ -102,7 +102,8 @@ def attention(
     sink : array, shape (H,), optional
         A logit that takes its share and gives nothing.
     extra_kv : list of (k, v, log_weight, "all" | "grid"), optional
-        At most 8 arrays of more keys, (B, H_kv, M, D) in the layout of k. ``log_weight`` is a
+        At most 6 arrays of more keys, (B, H_kv, M, D) in the layout of k; one fewer for each member
+        of a union. ``log_weight`` is a
         number or an array (B|1, M). "grid": only for queries after the prefix.
     return_lse : bool
     layout : "heads_first" | "heads_last"
@@ -161,3 +162,131 @@ def attention(
         q, k, v, members, causal, scale, array, kind, bias_lowrank, key_bias, key_mask, softcap,
         sink, extra_kv, return_lse, layout, out, threads,
     )  # fmt: skip
+
+
+class Attention:
+    """A plan of `attention` with a constant pattern.
+
+    Keeps the tables of the pattern for the last few kinds of arrays that it met. It is immutable,
+    may be called from many threads at once, and can be copied and pickled.
+
+    Parameters
+    ----------
+    pattern, causal, scale, bias, softcap, sink, layout, threads
+        As in `attention`.
+
+    Notes
+    -----
+    Calls are ``plan(q, k, v, *, bias_lowrank=None, key_bias=None, key_mask=None, extra_kv=None,
+    return_lse=False, out=None, threads=None)``. A block list or mask of the pattern is read at
+    every call, so that it must not change.
+
+    Examples
+    --------
+    >>> import numpy as np, swath
+    >>> from swath import patterns
+    >>> plan = swath.Attention(patterns.Window1D(2, 2), causal=True)
+    >>> plan
+    Attention(pattern=Window1D(left=2, right=2), causal=True)
+    >>> plan = swath.Attention(patterns.Neighborhood(3))
+    >>> x = np.ones((1, 2, 8, 8, 16), np.float32)
+    >>> plan(x, x, x).shape
+    (1, 2, 8, 8, 16)
+    >>> plan.flops(x.shape)
+    73728
+    """
+
+    __slots__ = ("_options", "_plans")
+
+    def __init__(
+        self,
+        pattern: Pattern | None = None,
+        *,
+        causal: bool = False,
+        scale: float | None = None,
+        bias: Array | RelativeTable | None = None,
+        softcap: float | None = None,
+        sink: Array | None = None,
+        layout: AttentionLayout = "heads_first",
+        threads: int | None = None,
+    ) -> None:
+        self._options: dict[str, Any] = {
+            "pattern": pattern, "causal": causal, "scale": scale, "bias": bias,
+            "softcap": softcap, "sink": sink, "layout": layout, "threads": threads,
+        }  # fmt: skip
+        self._plans: dict[tuple[int, ...] | None, _core.AttentionPlan] = {}
+        if not isinstance(bias, RelativeTable):
+            self._plan_of(None)
+
+    def _plan_of(self, q: Array) -> _core.AttentionPlan:
+        """Return the compiled plan; a relative table may have to know q's tokens."""
+        o = self._options
+        key = tuple(np.shape(q)) if isinstance(o["bias"], RelativeTable) else None
+        plan = self._plans.get(key)
+        if plan is None:
+            members = lower("Attention", o["pattern"])
+            array, kind = lower_bias("Attention", o["bias"], o["pattern"], q, o["layout"])
+            plan = _core.AttentionPlan(
+                members, o["causal"], o["scale"], array, kind, o["softcap"], o["sink"], o["layout"]
+            )
+            self._plans[key] = plan
+        return plan
+
+    def __call__(
+        self,
+        q: Array,
+        k: Array,
+        v: Array,
+        *,
+        bias_lowrank: tuple[Array, Array] | None = None,
+        key_bias: Array | None = None,
+        key_mask: Array | None = None,
+        extra_kv: Sequence[tuple[Any, ...]] | None = None,
+        return_lse: bool = False,
+        out: Array | None = None,
+        threads: int | None = None,
+    ) -> Any:
+        """Attend; arrays as in `attention`."""
+        limit = self._options["threads"] if threads is None else threads
+        return self._plan_of(q).run(
+            q, k, v, bias_lowrank, key_bias, key_mask, extra_kv, return_lse, out, limit
+        )
+
+    def explain(self, q: Array, k: Array, v: Array, **options: Any) -> info.Explanation:
+        """Return how the call ``self(q, k, v, ...)`` would be served, without running it."""
+        return info.explain(self, q, k, v, **options)
+
+    def _explain_shape(self, shape: Sequence[int], dtype: Any) -> info.Explanation:
+        x = np.broadcast_to(np.zeros((), dtype), tuple(shape))
+        return self.explain(x, x, x)
+
+    def workspace_bytes(self, shape: Sequence[int], dtype: Any = np.float32) -> int:
+        """Return the scratch memory of one call on q, k and v of this shape."""
+        return self._explain_shape(shape, dtype).workspace_bytes
+
+    def flops(self, shape: Sequence[int], dtype: Any = np.float32) -> int:
+        """Return the floating-point operations of one call on q, k and v of this shape.
+
+        Of the pairs that the pattern allows; of all pairs of listed blocks and of a mask.
+        """
+        return self._explain_shape(shape, dtype).flops
+
+    def bytes(self, shape: Sequence[int], dtype: Any = np.float32) -> int:
+        """Return the bytes of all arrays of one call on q, k and v of this shape."""
+        return self._explain_shape(shape, dtype).bytes
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _rebuild, (self._options,)
+
+    def __repr__(self) -> str:
+        defaults = {"causal": False, "layout": "heads_first"}
+        shown = [
+            f"{name}={' '.join(repr(value).split())}"
+            for name, value in self._options.items()
+            if value is not None and not (name in defaults and value == defaults[name])
+        ]
+        return f"Attention({', '.join(shown)})"
+
+
+def _rebuild(options: dict[str, Any]) -> Attention:
+    return Attention(**options)

@@ -19,6 +19,8 @@ enum ConvBackwardInput {
 /// The gradients that are wanted. The plan's outputs are those, in this order.
 struct ConvNeeds {
   bool x = true, weight = true, bias = true, scale = true, shift = true, residual = true;
+  /// Those of bias, scale and shift in the accumulator's dtype: the caller adds them up.
+  bool wide_sums = false;
 };
 
 /// Gradients of plan_sliding_conv with the same arguments, for the gradient dy of its y. The
