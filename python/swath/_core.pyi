@@ -482,6 +482,11 @@ def dynamic_conv_backward(
     softmax: object,
     renormalize_padding: object,
     map: object,
+    layout: object,
+    needs: object,
+    threads: object,
+    /,
+) -> Any: ...
 def attention_backward(
     do: Array,
     q: Array,
@@ -505,7 +510,6 @@ def attention_backward(
     needs: object,
     threads: object,
     /,
-) -> Any: ...
 ) -> tuple[Any, ...]: ...
 def gate_mul(
     a: Array,
