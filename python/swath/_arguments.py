@@ -14,11 +14,16 @@ from swath._types import Array
 Indices = NDArray[np.int64]
 
 
-def fail(error: type[_core.Error], op: str, arg: str, text: str) -> NoReturn:
-    """Raise an error as the compiled part does."""
+def error_of(error: type[_core.Error], op: str, arg: str, text: str) -> _core.Error:
+    """An error as the compiled part makes it: it names the function and its argument."""
     problem = error(f"{op}: {text}")
     problem.op, problem.arg = op, arg
-    raise problem
+    return problem
+
+
+def fail(error: type[_core.Error], op: str, arg: str, text: str) -> NoReturn:
+    """Raise an error as the compiled part does."""
+    raise error_of(error, op, arg, text)
 
 
 def as_array(x: Array) -> Array:

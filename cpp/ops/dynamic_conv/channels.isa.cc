@@ -175,7 +175,7 @@ class ChannelsWorker {
           static_cast<const A*>(b_->read(p_.taps.ref)) + p_.taps.at(task.n, task.g, 0, row, w.col);
       products.t_step = p_.taps.w;
     } else {
-      stage_taps<S>(p_, *b_, task.n, task.g, w, row, tile_, tile_pitch_);
+      stage_taps(p_, *b_, task.n, task.g, w, row, tile_, tile_pitch_);
       if (!p_.softmax) return;
       exponentiate(tile_, w.n_terms(), tile_pitch_, w.n_cols, scale_, p_.renormalize);
       products.scale = scale_;
@@ -274,10 +274,10 @@ void run(const void* problem, const Buffers& buffers, const void* packed, void* 
 
 }  // namespace
 
-#define SWATH_CHANNELS(name, S)                                                                 \
-  extern const KernelFns dynamic_conv_channels_##name;                                          \
-  const KernelFns dynamic_conv_channels_##name{reject,           packed_bytes<S>, pack_taps<S>, \
-                                               scratch_bytes<S>, n_tasks,         run<S>};
+#define SWATH_CHANNELS(name, S)                                                           \
+  extern const KernelFns dynamic_conv_channels_##name;                                    \
+  const KernelFns dynamic_conv_channels_##name{reject,           packed_bytes, pack_taps, \
+                                               scratch_bytes<S>, n_tasks,      run<S>};
 SWATH_CHANNELS(f32, float)
 SWATH_CHANNELS(f64, double)
 SWATH_CHANNELS(f16, f16)

@@ -57,7 +57,8 @@ class RowsWorker {
   }
 
   /// Short rows that lie far apart are nothing that the hardware foresees: 8 rows of 28 outputs and
-  /// their 9 of taps took 3.1 ms out of the third cache, with these 1.8 (8 x 256 channels at 28x28).
+  /// their 9 of taps took 3.1 ms out of the third cache, with these 1.8 (8 x 256 channels at
+  /// 28x28).
   void prefetch_taps(const DynamicTask& task, const Window& w) const {
     if (p_.role != DynamicRole::forward) return;
     const int64_t item = p_.taps_are_acc ? sizeof(A) : sizeof(S);
@@ -128,7 +129,7 @@ class RowsWorker {
   }
   Source copy_window(const DynamicTask& task, const Window& w, int64_t m, int64_t n) const {
     const int64_t lines = lines_of(w), pitch = pitch_of(w), n_rows = w.n_in_rows();
-    stage_window<S>(p_, *b_, task.n, task.g, m, n, w, x_, lines, pitch);
+    stage_window(p_, *b_, task.n, task.g, m, n, w, x_, lines, pitch);
     return {x_, n_rows * lines * pitch, lines * pitch};
   }
 
@@ -142,7 +143,7 @@ class RowsWorker {
     const int64_t size = w.n_terms() * tile_pitch_;
     for (int64_t i = 0; i < w.n_rows; ++i) {
       A* tile = tile_ + i * size;
-      stage_taps<S>(p_, *b_, task.n, task.g, w, w.row + i, tile, tile_pitch_);
+      stage_taps(p_, *b_, task.n, task.g, w, w.row + i, tile, tile_pitch_);
       if (!p_.softmax) continue;
       exponentiate(tile, w.n_terms(), tile_pitch_, w.n_cols, scale_ + i * tile_pitch_,
                    p_.renormalize);
@@ -233,10 +234,10 @@ void run(const void* problem, const Buffers& buffers, const void* packed, void* 
 
 }  // namespace
 
-#define SWATH_ROWS(name, S)                                                                 \
-  extern const KernelFns dynamic_conv_rows_##name;                                          \
-  const KernelFns dynamic_conv_rows_##name{reject,           packed_bytes<S>, pack_taps<S>, \
-                                           scratch_bytes<S>, n_tasks,         run<S>};
+#define SWATH_ROWS(name, S)                                                           \
+  extern const KernelFns dynamic_conv_rows_##name;                                    \
+  const KernelFns dynamic_conv_rows_##name{reject,           packed_bytes, pack_taps, \
+                                           scratch_bytes<S>, n_tasks,      run<S>};
 SWATH_ROWS(f32, float)
 SWATH_ROWS(f64, double)
 SWATH_ROWS(f16, f16)

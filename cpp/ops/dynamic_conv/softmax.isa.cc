@@ -28,7 +28,7 @@ void run(const void* problem, const Buffers& b, const void*, void* memory, int64
     const DynamicTask task(p, index, p.n_groups);
     for_windows(p, task, [&](const Window& w) {
       for (int64_t row = w.row; row < w.row + w.n_rows; ++row) {
-        stage_taps<S>(p, b, task.n, task.g, w, row, scratch.tile, pitch);
+        stage_taps(p, b, task.n, task.g, w, row, scratch.tile, pitch);
         exponentiate(scratch.tile, w.n_terms(), pitch, w.n_cols, scratch.scale, p.renormalize);
         for (int64_t k = 0; k < w.n_terms(); ++k) {
           const A* from = scratch.tile + k * pitch;

@@ -145,7 +145,7 @@ class TapsGradWorker {
   Source copy_x(const DynamicTask& task, const Window& w, int64_t m, int64_t n) const {
     const int64_t lines = smaller(w.w.in_stride, w.w.span()), pitch = x_pitch(w);
     const int64_t n_rows = w.n_in_rows();
-    stage_window<S>(p_, *b_, task.n, task.g, m, n, w, x_, lines, pitch);
+    stage_window(p_, *b_, task.n, task.g, m, n, w, x_, lines, pitch);
     return {x_, n_rows * lines * pitch, lines * pitch};
   }
   Source dy_in_place(const DynamicTask& task, const Window& w, int64_t m) const {
@@ -172,7 +172,7 @@ class TapsGradWorker {
   }
 
   void take_slope(const DynamicTask& task, const Window& w, int64_t row, A* dp) const {
-    stage_taps<S>(p_, *b_, task.n, task.g, w, row, tile_, pitch_);
+    stage_taps(p_, *b_, task.n, task.g, w, row, tile_, pitch_);
     exponentiate(tile_, w.n_terms(), pitch_, w.n_cols, scale_, p_.renormalize);
     softmax_slope(tile_, scale_, dp, w.n_terms(), pitch_, w.n_cols);
   }

@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 
 from swath import _core, info
+from swath._arguments import error_of
 from swath._types import Array, AttentionLayout
 from swath.patterns import Dense, Pattern, RelativeTable
-from swath.patterns._base import Union, fail
+from swath.patterns._base import Union
 
 _BIAS_KINDS = {"key_minus_query": 1, "query_minus_key": 2}
 _HAVE_PLACES = ("dense", "causal", "window1d", "neighborhood", "disk", "window", "halo")
@@ -22,7 +23,7 @@ def lower(op: str, pattern: Any) -> list[tuple[Any, ...]]:
         pattern = Dense()
     if not isinstance(pattern, Pattern):
         text = f"pattern is {pattern!r}, needed is one of swath.patterns"
-        raise fail(_core.ParamError, op, "pattern", text)
+        raise error_of(_core.ParamError, op, "pattern", text)
     members = pattern.members if isinstance(pattern, Union) else (pattern,)
     return [m._lower() for m in members]
 
@@ -43,7 +44,7 @@ def lower_bias(
     grid = next((m.grid for m in getattr(pattern, "members", (pattern,)) if m.grid), tokens)
     if len(grid) != n_axes:
         text = f"bias is a table of {n_axes} axes, the tokens are on a grid {grid}"
-        raise fail(_core.ShapeError, op, "bias", text)
+        raise error_of(_core.ShapeError, op, "bias", text)
     n_prefix = int(np.prod(tokens)) - int(np.prod(grid))
     return bias.to_bias(grid, n_prefix), 0
 

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from swath import _core
+from swath._arguments import error_of
 
 Ints = int | Sequence[int]
 Mask = NDArray[np.bool_]
@@ -20,13 +21,6 @@ _LARGEST = 2**31 - 1
 _MASK_BYTES_A_STEP = 1 << 24
 
 
-def fail(error: type[Exception], op: str, arg: str, text: str) -> Exception:
-    """Make an error of the package that names the function and its argument."""
-    made = error(f"{op}: {text}")
-    made.op, made.arg = op, arg  # type: ignore[attr-defined]
-    return made
-
-
 def read_int(op: str, arg: str, value: Any, least: int) -> int:
     """Return an integer of at least ``least``; anything else is a ParamError."""
     try:
@@ -34,7 +28,7 @@ def read_int(op: str, arg: str, value: Any, least: int) -> int:
     except TypeError:
         number = least - 1
     if isinstance(value, bool | np.bool_) or not least <= number <= _LARGEST:
-        raise fail(
+        raise error_of(
             _core.ParamError, op, arg, f"{arg} is {value!r}, needed is an integer >= {least}"
         )
     return number
@@ -47,7 +41,7 @@ def read_ints(op: str, arg: str, value: Any, least: int) -> int | tuple[int, ...
     numbers = tuple(read_int(op, arg, v, least) for v in value)
     if not 1 <= len(numbers) <= 3:
         text = f"{arg} is {value!r}, needed is an integer or 1 to 3 of them, one per token axis"
-        raise fail(_core.ParamError, op, arg, text)
+        raise error_of(_core.ParamError, op, arg, text)
     return numbers
 
 
@@ -64,7 +58,7 @@ def one_length(op: str, **values: Any) -> int | None:
             continue
         if found is not None and len(value) != found:
             text = f"{arg} has {len(value)} axes, needed are {found} as in the arguments before"
-            raise fail(_core.ParamError, op, arg, text)
+            raise error_of(_core.ParamError, op, arg, text)
         found = len(value)
     return found
 
@@ -91,7 +85,7 @@ class Pattern:
             axes = self._n_axes()
             if axes is not None and axes != len(grid):
                 text = f"grid has {len(grid)} axes, the pattern {axes}"
-                raise fail(_core.ParamError, op, "grid", text)
+                raise error_of(_core.ParamError, op, "grid", text)
         object.__setattr__(self, "grid", grid)
         object.__setattr__(self, "n_prefix", read_int(op, "n_prefix", n_prefix, 0))
 
@@ -142,7 +136,7 @@ class Pattern:
         n_k = (known[1] if n_q == known[0] else n_q) if n_k is None else read_int(op, "n_k", n_k, 0)
         if n_q is None or n_k is None:
             text = "n_q is None, needed is the number of queries (the pattern has no grid)"
-            raise fail(_core.ParamError, op, "n_q", text)
+            raise error_of(_core.ParamError, op, "n_q", text)
         self._check(op, n_q, n_k)
         return n_q, n_k
 
@@ -157,7 +151,7 @@ class Pattern:
         """Raise unless the pattern is about n_q queries and n_k keys."""
         if min(n_q, n_k) < self.n_prefix:
             text = f"pattern has n_prefix={self.n_prefix}, there are {n_q} queries and {n_k} keys"
-            raise fail(_core.ShapeError, op, "pattern", text)
+            raise error_of(_core.ShapeError, op, "pattern", text)
 
     def _grid_of(self, n: int) -> tuple[int, ...]:
         return (n - self.n_prefix,) if self.grid is None else self.grid
@@ -233,11 +227,11 @@ class Union(Pattern):
         limit = 4
         if not 1 <= len(self.members) <= limit:
             text = f"members are {len(self.members)} patterns, needed are 1 to {limit}"
-            raise fail(_core.ParamError, op, "members", text)
+            raise error_of(_core.ParamError, op, "members", text)
         for m in self.members:
             if not m._is_plain():
                 text = f"members holds {m!r}, whose keys have weights"
-                raise fail(_core.ParamError, op, "members", text)
+                raise error_of(_core.ParamError, op, "members", text)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Union, (self.members,)

@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 
 from swath import _core
+from swath._arguments import error_of
 from swath.patterns._base import (
     Index,
     Ints,
     Mask,
     Pattern,
-    fail,
     one_length,
     per_axis,
     read_ints,
@@ -36,12 +36,12 @@ class _Grid(Pattern):
         axes = self._n_axes()
         if self.grid is None and axes not in (None, 1):
             text = f"pattern {self!r} has {axes} axes and no grid, needed is grid=(...)"
-            raise fail(_core.ParamError, op, "pattern", text)
+            raise error_of(_core.ParamError, op, "pattern", text)
         grid = self._known_grid(n_q - self.n_prefix)
         n = math.prod(grid) + self.n_prefix
         if n_q != n or n_k != n:
             text = f"pattern {self!r} is about {n} tokens, there are {n_q} queries and {n_k} keys"
-            raise fail(_core.ShapeError, op, "pattern", text)
+            raise error_of(_core.ShapeError, op, "pattern", text)
         for axis, length in enumerate(grid):
             self._check_axis(op, axis, length)
 
@@ -123,10 +123,10 @@ class Neighborhood(_Grid):
         for flag in per_axis(flags, 1):
             if not isinstance(flag, bool | np.bool_):
                 text = f"causal is {causal!r}, needed is True or False, or one per axis"
-                raise fail(_core.ParamError, op, "causal", text)
+                raise error_of(_core.ParamError, op, "causal", text)
         if border not in _BORDERS:
             text = f"border is {border!r}, needed is one of {_BORDERS}"
-            raise fail(_core.ParamError, op, "border", text)
+            raise error_of(_core.ParamError, op, "border", text)
         self._set(
             kernel_size=read_ints(op, "kernel_size", kernel_size, 1),
             dilation=read_ints(op, "dilation", dilation, 1),
@@ -139,7 +139,7 @@ class Neighborhood(_Grid):
         for k, s in sizes:
             if s > k:
                 text = f"stride is {stride!r}, needed is at most kernel_size={kernel_size!r}"
-                raise fail(_core.ParamError, op, "stride", text)
+                raise error_of(_core.ParamError, op, "stride", text)
         super().__init__(grid, n_prefix)
 
     def _options(self) -> dict[str, Any]:
@@ -167,10 +167,10 @@ class Neighborhood(_Grid):
             text = (
                 f"pattern has kernel_size {k} with dilation {d} on axis {axis} of length {length}"
             )
-            raise fail(_core.ParamError, op, "pattern", f"{text}, needed is at most its length")
+            raise error_of(_core.ParamError, op, "pattern", f"{text}, needed is at most its length")
         if self.border == "wrap" and not causal and length % d:
             text = f"pattern has dilation {d} on axis {axis} of {length} tokens and border='wrap'"
-            raise fail(_core.ParamError, op, "pattern", f"{text}, needed is a divisor")
+            raise error_of(_core.ParamError, op, "pattern", f"{text}, needed is a divisor")
 
     def _axis_mask(self, axis: int, i: Index, length: int) -> Mask:
         k, d, s, causal = self._axis(axis)
@@ -217,7 +217,7 @@ class Disk(_Grid):
         is_usable = is_number and not isinstance(radius, bool)
         if not is_usable or not 0 < radius <= 1 << 20:
             text = f"radius is {radius!r}, needed is a positive number up to 2**20"
-            raise fail(_core.ParamError, op, "radius", text)
+            raise error_of(_core.ParamError, op, "radius", text)
         self._set(radius=float(radius))
         super().__init__(grid, n_prefix)
 
@@ -277,7 +277,7 @@ class Window(_Grid):
         is_number = isinstance(mask_value, int | float | np.integer | np.floating)
         if not is_number or isinstance(mask_value, bool) or not mask_value < math.inf:
             text = f"mask_value is {mask_value!r}, needed is a finite number or -inf"
-            raise fail(_core.ParamError, op, "mask_value", text)
+            raise error_of(_core.ParamError, op, "mask_value", text)
         self._set(mask_value=float(mask_value))
         super().__init__(grid, n_prefix)
 

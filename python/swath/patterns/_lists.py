@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 
 from swath import _core
+from swath._arguments import error_of
 from swath._types import Array
-from swath.patterns._base import Index, Ints, Mask, Pattern, fail, read_int, read_ints
+from swath.patterns._base import Index, Ints, Mask, Pattern, read_int, read_ints
 
 
 def _read_list(op: str, arg: str, values: Any, least: int) -> tuple[int, ...]:
@@ -17,7 +18,7 @@ def _read_list(op: str, arg: str, values: Any, least: int) -> tuple[int, ...]:
         items = list(np.asarray(values).tolist() if hasattr(values, "shape") else values)
     except TypeError:
         text = f"{arg} is {values!r}, needed is a sequence of integers"
-        raise fail(_core.ParamError, op, arg, text) from None
+        raise error_of(_core.ParamError, op, arg, text) from None
     return tuple(read_int(op, arg, v, least) for v in items)
 
 
@@ -27,7 +28,7 @@ def _read_pair(op: str, arg: str, value: Any) -> tuple[int, int]:
         return numbers, numbers
     if len(numbers) != 2:
         text = f"{arg} is {value!r}, needed is (queries, keys) of a block"
-        raise fail(_core.ParamError, op, arg, text)
+        raise error_of(_core.ParamError, op, arg, text)
     return numbers[0], numbers[1]
 
 
@@ -84,13 +85,13 @@ class Blocks(Pattern):
             shape = np.shape(value)
             if len(shape) != rank:
                 text = f"{arg} has shape {shape}, needed are {rank} axes (B|1, H|1, n_q"
-                raise fail(_core.ShapeError, op, arg, f"{text}{', k_max' * (rank == 4)})")
+                raise error_of(_core.ShapeError, op, arg, f"{text}{', k_max' * (rank == 4)})")
         if np.shape(counts) != np.shape(indices)[:3]:
             text = f"counts has shape {np.shape(counts)}, indices has {np.shape(indices)}"
-            raise fail(_core.ShapeError, op, "counts", text)
+            raise error_of(_core.ShapeError, op, "counts", text)
         if levels is not None and np.shape(levels) != np.shape(indices):
             text = f"levels has shape {np.shape(levels)}, indices has {np.shape(indices)}"
-            raise fail(_core.ShapeError, op, "levels", text)
+            raise error_of(_core.ShapeError, op, "levels", text)
         self._set(
             indices=indices, counts=counts, levels=levels, block=_read_pair(op, "block", block)
         )
@@ -122,7 +123,7 @@ class Blocks(Pattern):
         found = np.shape(self.indices)[2]
         if found != needed:
             text = f"pattern lists {found} query blocks of {self.block[0]}, {n_q} queries are"
-            raise fail(_core.ShapeError, op, "pattern", f"{text} {needed}")
+            raise error_of(_core.ShapeError, op, "pattern", f"{text} {needed}")
 
     def _inner(self, i: Index, n_q: int, n_k: int) -> Mask:  # noqa: ARG002
         indices = np.asarray(self.indices)
@@ -178,10 +179,10 @@ class Segments(Pattern):
         seen = np.array(visible)
         if seen.dtype != bool and seen.size:
             text = f"visible is {seen.dtype}, needed is bool"
-            raise fail(_core.DTypeError, op, "visible", text)
+            raise error_of(_core.DTypeError, op, "visible", text)
         if seen.shape != (len(sizes), len(sizes)):
             text = f"visible has shape {seen.shape}, needed is {(len(sizes), len(sizes))}"
-            raise fail(_core.ShapeError, op, "visible", text)
+            raise error_of(_core.ShapeError, op, "visible", text)
         seen.flags.writeable = False
         self._set(lengths=sizes, visible=seen)
         super().__init__(grid, n_prefix)
@@ -198,7 +199,7 @@ class Segments(Pattern):
         n = sum(self.lengths) + self.n_prefix
         if n_q != n or n_k != n:
             text = f"pattern has segments of {n} tokens, there are {n_q} queries and {n_k} keys"
-            raise fail(_core.ShapeError, op, "pattern", text)
+            raise error_of(_core.ShapeError, op, "pattern", text)
 
     def _inner(self, i: Index, n_q: int, n_k: int) -> Mask:  # noqa: ARG002
         of_token = np.repeat(np.arange(len(self.lengths)), self.lengths)
@@ -242,11 +243,11 @@ class VarLen(Pattern):
             found = _read_list(op, arg, values, 0)
             if not found or found[0] != 0 or list(found) != sorted(found):
                 text = f"{arg} is {found}, needed are ascending numbers from 0 on"
-                raise fail(_core.ParamError, op, arg, text)
+                raise error_of(_core.ParamError, op, arg, text)
             self._set(**{arg: found})
         if len(self.cu_q) != len(self.cu_k):
             text = f"cu_k has {len(self.cu_k)} numbers, cu_q has {len(self.cu_q)}"
-            raise fail(_core.ShapeError, op, "cu_k", text)
+            raise error_of(_core.ShapeError, op, "cu_k", text)
         super().__init__(grid, n_prefix)
 
     def _options(self) -> dict[str, Any]:
@@ -260,7 +261,7 @@ class VarLen(Pattern):
         needed = self._known_sizes()
         if (n_q, n_k) != needed:
             text = f"pattern is about {needed} queries and keys, there are {(n_q, n_k)}"
-            raise fail(_core.ShapeError, op, "pattern", text)
+            raise error_of(_core.ShapeError, op, "pattern", text)
 
     def _inner(self, i: Index, n_q: int, n_k: int) -> Mask:  # noqa: ARG002
         of_query = np.searchsorted(self.cu_q, i, "right")
@@ -286,10 +287,10 @@ class FromMask(Pattern):
         shape = np.shape(mask)
         if len(shape) not in (2, 4):
             text = f"mask has shape {shape}, needed is (N_q, N_k) or (B|1, H|1, N_q, N_k)"
-            raise fail(_core.ShapeError, op, "mask", text)
+            raise error_of(_core.ShapeError, op, "mask", text)
         if not str(getattr(mask, "dtype", np.asarray(mask).dtype)).endswith("bool"):
             text = f"mask is {getattr(mask, 'dtype', np.asarray(mask).dtype)}, needed is bool"
-            raise fail(_core.DTypeError, op, "mask", text)
+            raise error_of(_core.DTypeError, op, "mask", text)
         self._set(mask=mask, block=_read_pair(op, "block", block))
         super().__init__(grid, n_prefix)
 
@@ -310,7 +311,7 @@ class FromMask(Pattern):
         super()._check(op, n_q, n_k)
         if (n_q, n_k) != self._known_sizes():
             text = f"pattern is a mask of {self._known_sizes()} tokens, there are {(n_q, n_k)}"
-            raise fail(_core.ShapeError, op, "pattern", text)
+            raise error_of(_core.ShapeError, op, "pattern", text)
 
     def _inner(self, i: Index, n_q: int, n_k: int) -> Mask:  # noqa: ARG002
         return np.asarray(np.asarray(self.mask)[..., i, :])

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from swath import _core
+from swath._arguments import error_of
 from swath._types import Array
-from swath.patterns._base import fail
 
 _ORDERS = ("key_minus_query", "query_minus_key")
 
@@ -47,10 +47,10 @@ class RelativeTable:
         shape = np.shape(table)
         if not 2 <= len(shape) <= 4 or any(n % 2 == 0 for n in shape[1:]):
             text = f"table has shape {shape}, needed is (H, 2*K_1-1, ...) of 1 to 3 axes"
-            raise fail(_core.ShapeError, op, "table", text)
+            raise error_of(_core.ShapeError, op, "table", text)
         if order not in _ORDERS:
             text = f"order is {order!r}, needed is one of {_ORDERS}"
-            raise fail(_core.ParamError, op, "order", text)
+            raise error_of(_core.ParamError, op, "order", text)
         self.table = table
         self.order = order
 

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from swath import _core
-from swath.patterns._base import Index, Ints, Mask, Pattern, fail, read_int
+from swath._arguments import error_of
+from swath.patterns._base import Index, Ints, Mask, Pattern, read_int
 
 
 class Dense(Pattern):
@@ -157,7 +158,7 @@ class Grouped(Pattern):
                 f"pattern {self!r} has {n_q} queries and {n_k} keys, needed are equally many, and "
                 "groups of one size after the shared tokens"
             )
-            raise fail(_core.ShapeError, op, "pattern", text)
+            raise error_of(_core.ShapeError, op, "pattern", text)
 
     def _inner(self, i: Index, n_q: int, n_k: int) -> Mask:
         s = self.n_shared

@@ -10,12 +10,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from swath.torch import _conv_modules
+from swath.torch import _conv_modules, _sequence_modules
 from swath.torch._functions import FUNCTIONS
 
 _MODULES = {
     name: thing
-    for source in (_conv_modules,)
+    for source in (_conv_modules, _sequence_modules)
     for name, thing in vars(source).items()
     if isinstance(thing, type) and thing.__module__ == source.__name__ and name[0] != "_"
 }

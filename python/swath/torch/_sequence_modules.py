@@ -151,3 +151,40 @@ class DynamicConv1d(nn.Module):
             layout="channels_last",
         ).transpose(0, 1)  # fmt: skip
         return y if self.conv_bias is None else y + self.conv_bias
+
+
+class Attention(nn.Module):
+    """Multi-head self-attention over the keys that a pattern allows, by `swath.attention`.
+
+    ``forward(x)`` takes (B, *tokens, dim). Parameters and state dict are those of the published
+    neighborhood attention layers: ``qkv`` (dim to 3 dim) and ``proj`` (dim to dim).
+
+    Hassani et al., "Neighborhood attention transformer", 2023.
+    """
+
+    def __init__(
+        self,
+        dim: int,
+        num_heads: int,
+        pattern: Any = None,
+        *,
+        causal: bool = False,
+        qkv_bias: bool = True,
+        qk_scale: float | None = None,
+        proj_drop: float = 0.0,
+    ) -> None:
+        super().__init__()
+        if num_heads < 1 or dim % num_heads:
+            raise ValueError(f"num_heads is {num_heads}, needed is a divisor of dim, {dim}")
+        self.num_heads, self.pattern, self.causal, self.scale = num_heads, pattern, causal, qk_scale
+        self.qkv = nn.Linear(dim, 3 * dim, bias=qkv_bias)
+        self.proj = nn.Linear(dim, dim)
+        self.proj_drop = nn.Dropout(proj_drop)
+
+    def forward(self, x: Any) -> Any:
+        q, k, v = self.qkv(x).unflatten(-1, (3, self.num_heads, -1)).unbind(-3)
+        y = FUNCTIONS["attention"](
+            q, k, v, pattern=self.pattern, causal=self.causal, scale=self.scale,
+            layout="heads_last",
+        )  # fmt: skip
+        return self.proj_drop(self.proj(y.flatten(-2)))
