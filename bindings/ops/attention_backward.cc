@@ -2,7 +2,6 @@
 
 #include "bindings.h"
 #include "ops/attention.h"
-#include "ops/gates.h"
 
 namespace swath::python {
 namespace {
@@ -17,8 +16,8 @@ py::object attention_backward(py::handle grad, py::handle q, py::handle k, py::h
                               py::handle extra_kv, py::handle layout, py::handle needs,
                               py::handle threads) {
   constexpr const char* op = "grad.attention";
-  static constexpr std::string_view kNames[] = {
-      "dq", "dk", "dv", "dbias", "dbias_lowrank", "dkey_bias", "dsink", "dextra_kv"};
+  static constexpr std::string_view kInputs[] = {
+      "q", "k", "v", "bias", "bias_lowrank", "key_bias", "sink", "extra_kv"};
   const AttentionArguments given{patterns, causal,   scale,   bias, bias_kind, low_rank,
                                  key_bias, key_mask, softcap, sink, extra_kv,  layout};
   Call call(op, Accept::floats, kMaxArrays);
@@ -37,7 +36,7 @@ py::object attention_backward(py::handle grad, py::handle q, py::handle k, py::h
   grads.o = &call.input(slot + 1, o, "o");
   grads.lse = &call.input(slot + 2, lse, "lse");
   grads.dlse = call.optional_input(slot + 3, dlse, "dlse");
-  const std::vector<bool> named = read_names(needs, kNames, {op, "needs"});
+  const std::vector<bool> named = read_needs(needs, kInputs, op);
   const AttentionNeeds wanted{named[0], named[1], named[2], named[3],
                               named[4], named[5], named[6], named[7]};
   const int n_threads = read_threads(threads, {op, "threads"});
@@ -52,7 +51,7 @@ py::object attention_backward(py::handle grad, py::handle q, py::handle k, py::h
                                  named[6] && inputs.sink != nullptr,
                                  named[7] && !inputs.extras.empty()};
   const Plan plan = plan_attention_backward(inputs, grads, params, wanted, call.options());
-  return spread_results(call.run_all(plan, n_threads), needed);
+  return call.run_gradients(plan, n_threads, needed);
 }
 
 }  // namespace
