@@ -46,7 +46,7 @@ py::object deform_conv_backward(py::handle dy, py::handle x, py::handle weight, 
                                 py::handle deform_groups, py::handle layout, py::handle needs,
                                 py::handle threads) {
   constexpr const char* op = "grad.deform_conv2d";
-  static constexpr std::string_view kNames[] = {"dx", "dweight", "doffset", "dmask", "dbias"};
+  static constexpr std::string_view kInputs[] = {"x", "weight", "offset", "mask", "bias"};
   Call call(op);
   const TensorDesc& dy_desc = call.input(kDeformGradDy, dy, "dy");
   const TensorDesc& x_desc = call.input(kDeformGradX, x, "x");
@@ -56,13 +56,13 @@ py::object deform_conv_backward(py::handle dy, py::handle x, py::handle weight, 
   const TensorDesc* bias_desc = call.optional_input(kDeformGradBias, bias, "bias");
   const DeformConvParams p =
       read_deform(op, stride, padding, dilation, groups, deform_groups, layout);
-  std::vector<bool> needed = read_names(needs, kNames, {op, "needs"});
+  std::vector<bool> needed = read_needs(needs, kInputs, op);
   needed[3] = needed[3] && mask_desc != nullptr;
   const int n_threads = read_threads(threads, {op, "threads"});
   const DeformNeeds wanted{needed[0], needed[1], needed[2], needed[3], needed[4]};
   const Plan plan = plan_deform_conv_backward(dy_desc, x_desc, weight_desc, offset_desc, mask_desc,
                                               bias_desc, p, wanted, call.options());
-  return spread_results(call.run_all(plan, n_threads), needed);
+  return call.run_gradients(plan, n_threads, needed);
 }
 
 }  // namespace

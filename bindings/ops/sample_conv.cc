@@ -51,8 +51,8 @@ py::object sample_conv_backward(int ndim, py::handle dy, py::handle x, py::handl
                                 py::handle activation, py::handle scale, py::handle shift,
                                 py::handle residual, py::handle residual_order, py::handle needs,
                                 py::handle threads) {
-  static constexpr std::string_view kInputs[] = {"dx",     "dweight", "dbias",
-                                                 "dscale", "dshift",  "dresidual"};
+  static constexpr std::string_view kInputs[] = {"x",     "weight", "bias",
+                                                 "scale", "shift",  "residual"};
   const char* op = kGradNames[ndim - 1];
   Call call(op);
   const TensorDesc& dy_desc = call.input(kGradDy, dy, "dy");
@@ -61,14 +61,14 @@ py::object sample_conv_backward(int ndim, py::handle dy, py::handle x, py::handl
       read_conv_settings(ndim, op,
                          {stride, padding, dilation, groups, padding_mode, layout, channels,
                           passthrough, activation, residual_order, threads});
-  std::vector<bool> needed = read_names(needs, kInputs, {op, "needs"});
+  std::vector<bool> needed = read_needs(needs, kInputs, op);
   needed[3] = needed[3] && in.scale != nullptr;
   needed[4] = needed[4] && in.shift != nullptr;
   needed[5] = needed[5] && in.residual != nullptr;
   const ConvNeeds wanted{needed[0], needed[1], needed[2], needed[3], needed[4], needed[5]};
   const Plan plan = plan_sample_conv_backward(dy_desc, in.x, in.weight, in.bias, in.scale, in.shift,
                                               in.residual, settings.params, wanted, call.options());
-  return spread_results(call.run_all(plan, settings.n_threads), needed);
+  return call.run_gradients(plan, settings.n_threads, needed);
 }
 
 py::object mix_kernels(py::handle coeff, py::handle experts, py::handle out, py::handle threads) {
@@ -83,17 +83,17 @@ py::object mix_kernels(py::handle coeff, py::handle experts, py::handle out, py:
 
 py::object mix_kernels_backward(py::handle dw, py::handle coeff, py::handle experts,
                                 py::handle needs, py::handle threads) {
-  static constexpr std::string_view kInputs[] = {"dcoeff", "dexperts"};
+  static constexpr std::string_view kInputs[] = {"coeff", "experts"};
   constexpr const char* op = "grad.mix_kernels";
   Call call(op);
   const TensorDesc& dw_desc = call.input(0, dw, "dw");
   const TensorDesc& coeff_desc = call.input(1, coeff, "coeff");
   const TensorDesc& experts_desc = call.input(2, experts, "experts");
-  const std::vector<bool> needed = read_names(needs, kInputs, {op, "needs"});
+  const std::vector<bool> needed = read_needs(needs, kInputs, op);
   const int n_threads = read_threads(threads, {op, "threads"});
   const Plan plan = plan_mix_kernels_backward(dw_desc, coeff_desc, experts_desc, op,
                                               {needed[0], needed[1]}, call.options());
-  return spread_results(call.run_all(plan, n_threads), needed);
+  return call.run_gradients(plan, n_threads, needed);
 }
 
 }  // namespace
