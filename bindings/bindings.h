@@ -39,6 +39,5 @@ void bind_band_split(py::module_& m);
 void bind_long_conv(py::module_& m);
 void bind_attention(py::module_& m);
 void bind_attention_plan(py::module_& m);
-void bind_attention_backward(py::module_& m);
 
 }  // namespace swath::python

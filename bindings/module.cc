@@ -1,5 +1,6 @@
 // The private module swath._core. Each bind_* function lives in the file of its name.
 #include "bindings.h"
+#include "ops/attention.h"
 #include "numpy_api.h"
 
 #include <swath/registry.h>

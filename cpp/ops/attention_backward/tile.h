@@ -276,12 +276,12 @@ struct GradTile {
       add(memory.weights + at, n, memory.grad, memory.d_v, tile.n, dv, rows.v_width * from.step);
       return;
     }
-    add_mean_sums(memory.slopes + at, i, memory.q, memory.d, dk);
-    add_mean_sums(memory.weights + at, i, memory.grad, memory.d_v, dv);
+    add_mean_sums(memory.slopes + at, i, memory.q, memory.d, dk, rows.k_width);
+    add_mean_sums(memory.weights + at, i, memory.grad, memory.d_v, dv, rows.v_width);
   }
 
   /// The gradient of a mean goes in equal shares to its tokens.
-  void add_mean_sums(const A* w, int i, const A* rows, int64_t width, A* to) {
+  void add_mean_sums(const A* w, int i, const A* rows, int64_t width, A* to, int64_t to_pitch) {
     const Source& from = sources[i];
     const int64_t n = k_pieces[i].n;
     for (int64_t c = 0; c < n * width; c += kLanes<A>) store(memory.mean_stage + c, zero<A>());
@@ -291,7 +291,7 @@ struct GradTile {
       const int64_t mean = t / from.level, left = from.n_tokens - mean * from.level;
       const A share = static_cast<A>(1) / static_cast<A>(left < from.level ? left : from.level);
       for (int64_t c = 0; c < width; c += kLanes<A>) {
-        A* at = to + t * width + c;
+        A* at = to + t * to_pitch + c;
         store(at, mul_add(set1(share), load(memory.mean_stage + mean * width + c), load(at)));
       }
     }
