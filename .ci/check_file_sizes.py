@@ -1,4 +1,7 @@
-"""Gate: a source file above 800 lines fails; one above 400 is listed, to be split or justified."""
+"""Gate: a source file above 800 lines fails; one above 400 is listed, to be split or justified.
+
+A stub is as long as its module has names, so stubs are not counted.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ import sys
 from pathlib import Path
 
 LISTED, FORBIDDEN = 400, 800
-SUFFIXES = {".cc", ".cmake", ".cu", ".def", ".h", ".hpp", ".md", ".py", ".pyi", ".sh", ".txt", ""}
+SUFFIXES = {".cc", ".cmake", ".cu", ".def", ".h", ".hpp", ".md", ".py", ".sh", ".txt", ""}
 
 
 def tracked_files(root: Path) -> list[Path]:

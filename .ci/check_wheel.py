@@ -1,4 +1,4 @@
-"""Gate: the wheel needs nothing but manylinux system libraries, and its module is below 7 MB."""
+"""Gate: the wheel needs nothing but manylinux system libraries, and its module is below 12 MB."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ import sys
 import zipfile
 from pathlib import Path
 
-# The forward convolutions and pooling alone were below 3 MB; gates and all gradients double that.
-MAX_MODULE_BYTES = 7_000_000
+# Measured, MB: convolutions and pooling 2.7; with gates and all their gradients 6.2; with long and
+# dynamic convolution and attention, for four dtypes and three clusters, 10.3.
+MAX_MODULE_BYTES = 12_000_000
 
 
 def complaints(wheel: Path) -> list[str]:

@@ -39,6 +39,8 @@ class OnnxRuntime(Peer):
 
     def prepare(self, workload: Workload, values: Mapping[str, Array]) -> Prepared:
         reject(workload, "scale", "shift", "residual", "activation")
+        if "x" not in values:
+            raise Unsupported("no such operator")
         if workload.in_place or workload.dtype not in ELEMENT:
             raise Unsupported("in place" if workload.in_place else workload.dtype)
         x = channels_first(workload, values["x"])

@@ -14,6 +14,9 @@ from typing import Any
 import swath
 import swath.grad
 
+_WINDOWS = ("conv", "conv_transpose", "gated_conv", "avg_pool", "max_pool")
+_SHARED = frozenset(("weight", "bias", "scale", "shift"))
+
 
 @dataclass(frozen=True)
 class Rule:
@@ -36,6 +39,11 @@ class Rule:
     outputs: tuple[str, ...]
     backward_parameters: frozenset[str]
     gives_many: bool | None  # results are a tuple or list; None: if the call asks for it
+
+    def shares_all_but_x(self, names: Sequence[str]) -> bool:
+        """Whether samples of x are rows of their own for these arrays: none goes with a sample."""
+        stem = self.name[:-2]
+        return stem in _WINDOWS and names[0] == "x" and set(names[1:]) <= _SHARED
 
     def asks_for_many(self, values: Mapping[str, Any]) -> bool:
         """Whether the call gives more than one result."""

@@ -79,14 +79,13 @@ struct Slab {
     return p.u.gate.is_present ? x * channels_at(p.u.gate, c, i, n) : x;
   }
 
+  // The loops over rows are not unrolled: 16 copies of the gates and the masked loads were 125 KB.
   __attribute__((noinline)) void load_tile(int64_t c, int64_t i) const {
     const int n = static_cast<int>(smaller(kV, n_channels - c));
     const int64_t count = smaller(kV, s.high - i);
     Vec<A> rows[kV];
-#pragma GCC unroll 16
     for (int r = 0; r < kV; ++r) rows[r] = r < count ? value(c, i + r, n) : zero<A>();
     transpose<A>(rows);
-#pragma GCC unroll 16
     for (int r = 0; r < kV; ++r) {
       if (r < n) SWATH_ISA::store(input(c + r) + i - s.low, rows[r]);
     }
@@ -95,13 +94,11 @@ struct Slab {
   __attribute__((noinline)) void store_tile(int64_t c, int64_t t, int n, Vec<A> skip,
                                             Vec<A> bias) const {
     Vec<A> rows[kV];
-#pragma GCC unroll 16
     for (int r = 0; r < kV; ++r) {
       rows[r] = r < n ? SWATH_ISA::load(output(c + r) + t) : zero<A>();
     }
     transpose<A>(rows);
     const int64_t count = smaller(kV, s.n_out - t);
-#pragma GCC unroll 16
     for (int r = 0; r < kV; ++r) {
       if (r >= count) continue;
       const int64_t at = s.out_first + t + r;

@@ -13,7 +13,6 @@ import numpy as np
 from swath._rules import Rule, Template, rules
 
 RULES = rules()
-_IMAGE_FUNCTIONS = ("1d", "2d", "3d")
 
 
 class _Call:
@@ -101,8 +100,8 @@ def _over_rows(
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
 def _apply(call: _Call, *arrays: Any) -> tuple[Any, ...]:
     types = _result_types(call, _types(arrays))
-    name = call.rule.name
-    fold = name.endswith(_IMAGE_FUNCTIONS) and arrays[0].ndim == int(name[-2]) + 2
+    shares = call.rule.shares_all_but_x(call.template.names)
+    fold = shares and arrays[0].ndim == int(call.rule.name[-2]) + 2
     return _callback(call.run, types, [a.ndim for a in arrays], fold, arrays)
 
 

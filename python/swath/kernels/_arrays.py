@@ -10,16 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from swath import _core
+from swath._arguments import fail
 from swath._types import Array
 
 Wide = NDArray[np.float64]
-
-
-def fail(error: type[_core.Error], op: str, arg: str, text: str) -> NoReturn:
-    """Raise `error`, whose text names function and argument."""
-    raised = error(f"{op}: {text}")
-    raised.op, raised.arg = op, arg
-    raise raised
 
 
 class Given:

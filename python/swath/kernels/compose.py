@@ -116,12 +116,12 @@ def _permutations(given: Given, perms: Any, channels: int, n_tiles: int) -> list
     return found
 
 
-def shiftwise(weight: Array, size: int, perms: Any) -> tuple[Any, Any]:
+def shiftwise(w: Array, size: int, perms: Any) -> tuple[Any, Any]:
     """Make the two strip kernels that shifted and added small tiles stand for.
 
     Parameters
     ----------
-    weight : array, shape (C, tiles, s, s) or (C*tiles, 1, s, s), any of the four dtypes
+    w : array, shape (C, tiles, s, s) or (C*tiles, 1, s, s), any of the four dtypes
         The small depthwise kernels; tiles = ceil(size / s).
     size : int
         M, the large kernel's nominal size.
@@ -148,20 +148,20 @@ def shiftwise(weight: Array, size: int, perms: Any) -> tuple[Any, Any]:
     array([[[[1., 2.]]]])
     """
     given = Given("kernels.shiftwise")
-    w = given.read(weight, "weight", 4)
-    s = w.shape[2]
-    if s < 1 or w.shape[3] != s:
-        given.bad_shape("weight", w, "square tiles (C, tiles, s, s)")
+    tiles = given.read(w, "w", 4)
+    s = tiles.shape[2]
+    if s < 1 or tiles.shape[3] != s:
+        given.bad_shape("w", tiles, "square tiles (C, tiles, s, s)")
     (m,) = given.ints(size, 1, "size")
     n_tiles = -(-m // s)
-    if w.shape[1] == 1 and n_tiles > 1 and w.shape[0] % n_tiles == 0:
-        w = w.reshape(-1, n_tiles, s, s)
-    if w.shape[1] != n_tiles:
-        given.bad_shape("weight", w, f"(C, {n_tiles}, {s}, {s}) for size={m}")
-    channels = np.arange(w.shape[0])[:, None]
+    if tiles.shape[1] == 1 and n_tiles > 1 and tiles.shape[0] % n_tiles == 0:
+        tiles = tiles.reshape(-1, n_tiles, s, s)
+    if tiles.shape[1] != n_tiles:
+        given.bad_shape("w", tiles, f"(C, {n_tiles}, {s}, {s}) for size={m}")
+    channels = np.arange(tiles.shape[0])[:, None]
     strips: list[Wide] = [
-        np.asarray(sum(w[channels, index] for index in perm))
-        for perm in _permutations(given, perms, w.shape[0], n_tiles)
+        np.asarray(sum(tiles[channels, index] for index in perm))
+        for perm in _permutations(given, perms, tiles.shape[0], n_tiles)
     ]
     horizontal = strips[0].transpose(0, 2, 1, 3).reshape(-1, 1, s, s * n_tiles)
     vertical = strips[1].reshape(-1, 1, s * n_tiles, s)

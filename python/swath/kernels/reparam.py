@@ -11,9 +11,9 @@ from swath._types import Array, Ints, Padding
 from swath.kernels._arrays import Given, Wide
 
 
-def _kernel_axes(given: Given, weight: Wide) -> int:
+def _kernel_axes(given: Given, weight: Wide, arg: str = "weight") -> int:
     if weight.ndim < 3:
-        given.bad_shape("weight", weight, "(O, C/groups, *kernel)")
+        given.bad_shape(arg, weight, "(O, C/groups, *kernel)")
     return weight.ndim - 2
 
 
@@ -150,8 +150,8 @@ def merge_parallel(branches: Sequence[tuple[Array, Array | None, Ints]]) -> tupl
 
 
 def fold_batch_norm(
-    weight: Array,
-    bias: Array | None,
+    w: Array,
+    b: Array | None,
     mean: Array,
     var: Array,
     gamma: Array | None,
@@ -163,19 +163,19 @@ def fold_batch_norm(
     ::
 
         factor = gamma / sqrt(var + eps)
-        weight' = weight * factor,  bias' = beta + (bias - mean) * factor
+        w' = w * factor,  b' = beta + (b - mean) * factor
 
     Parameters
     ----------
-    weight : array, shape (O, ...), float32 | float64 | float16 | bfloat16
-    bias, gamma, beta : array, shape (O,), or None
+    w : array, shape (O, ...), float32 | float64 | float16 | bfloat16
+    b, gamma, beta : array, shape (O,), or None
         None stands for 0, 1 and 0.
     mean, var : array, shape (O,)
     eps : float
 
     Returns
     -------
-    (weight, bias)
+    (w, b)
 
     Examples
     --------
@@ -185,18 +185,18 @@ def fold_batch_norm(
     (array([[[0.5]]]), array([0.5]))
     """
     given = Given("kernels.fold_batch_norm")
-    w = given.read(weight, "weight")
-    if w.ndim < 1:
-        given.bad_shape("weight", w, "(O, ...)")
-    n = w.shape[0]
-    b = given.read_or(bias, "bias", 0, n)
+    weight = given.read(w, "w")
+    if weight.ndim < 1:
+        given.bad_shape("w", weight, "(O, ...)")
+    n = weight.shape[0]
+    bias = given.read_or(b, "b", 0, n)
     m, v = given.read_or(mean, "mean", 0, n), given.read_or(var, "var", 1, n)
     g, shift = given.read_or(gamma, "gamma", 1, n), given.read_or(beta, "beta", 0, n)
     if not isinstance(eps, int | float | np.number) or isinstance(eps, bool) or not eps >= 0:
         given.bad_value("eps", eps, "a number >= 0")
     factor = g / np.sqrt(v + float(eps))
-    scaled = w * factor.reshape(-1, *[1] * (w.ndim - 1))
-    return given.result(scaled), given.result(shift + (b - m) * factor)
+    scaled = weight * factor.reshape(-1, *[1] * (weight.ndim - 1))
+    return given.result(scaled), given.result(shift + (bias - m) * factor)
 
 
 def _pads(given: Given, padding: Padding, kernel: tuple[int, ...]) -> list[tuple[int, int]]:
@@ -215,14 +215,14 @@ def _pads(given: Given, padding: Padding, kernel: tuple[int, ...]) -> list[tuple
 
 
 def conv_to_linear(
-    weight: Array, bias: Array | None, size: Ints, *, padding: Padding, groups: int
+    w: Array, b: Array | None, size: Ints, *, padding: Padding, groups: int
 ) -> tuple[Any, Any]:
     """Write a convolution of images of a fixed size as a matrix.
 
     Parameters
     ----------
-    weight : array, shape (O, C/groups, *kernel), float32 | float64 | float16 | bfloat16
-    bias : array, shape (O,), or None
+    w : array, shape (O, C/groups, *kernel), float32 | float64 | float16 | bfloat16
+    b : array, shape (O,), or None
     size : int or sequence of int
         Of the image: h, w.
     padding : int, ints, pairs, "same" or "valid"
@@ -249,17 +249,17 @@ def conv_to_linear(
            [0., 1., 2.]])
     """
     given = Given("kernels.conv_to_linear")
-    w = given.read(weight, "weight")
-    n = _kernel_axes(given, w)
-    kernel = w.shape[2:]
+    weight = given.read(w, "w")
+    n = _kernel_axes(given, weight, "w")
+    kernel = weight.shape[2:]
     extent = given.ints(size, n, "size")
     (n_groups,) = given.ints(groups, 1, "groups")
-    if w.shape[0] % n_groups:
-        given.bad_value("groups", groups, f"a divisor of the {w.shape[0]} output channels")
+    if weight.shape[0] % n_groups:
+        given.bad_value("groups", groups, f"a divisor of the {weight.shape[0]} output channels")
     pads = _pads(given, padding, kernel)
     out = [h + sum(p) - k + 1 for h, p, k in zip(extent, pads, kernel, strict=True)]
     if any(h < 1 for h in out):
-        given.bad_shape("weight", w, f"a kernel that fits into {extent} with padding {pads}")
+        given.bad_shape("w", weight, f"a kernel that fits into {extent} with padding {pads}")
     # [tap, output, input] of one axis: whether the tap of the output meets the input
     meets = [
         (np.arange(k)[:, None, None] + np.arange(o)[:, None] - p[0] == np.arange(h)).astype(float)
@@ -267,9 +267,9 @@ def conv_to_linear(
     ]
     taps, outs, ins = "abc"[:n], "def"[:n], "ghi"[:n]
     terms = ",".join(f"{t}{o}{i}" for t, o, i in zip(taps, outs, ins, strict=True))
-    matrix = np.einsum(f"yz{taps},{terms}->y{outs}z{ins}", w, *meets, optimize=True)
-    flat = np.asarray(matrix).reshape(w.shape[0] * int(np.prod(out)), -1)
-    if bias is None:
+    matrix = np.einsum(f"yz{taps},{terms}->y{outs}z{ins}", weight, *meets, optimize=True)
+    flat = np.asarray(matrix).reshape(weight.shape[0] * int(np.prod(out)), -1)
+    if b is None:
         return given.result(flat), None
-    b = given.read_or(bias, "bias", 0, w.shape[0])
-    return given.result(flat), given.result(np.repeat(b, int(np.prod(out))))
+    bias = given.read_or(b, "b", 0, weight.shape[0])
+    return given.result(flat), given.result(np.repeat(bias, int(np.prod(out))))

@@ -12,8 +12,6 @@ from swath import ParamError
 from swath._rules import Rule, Template
 from swath.torch._operators import RULES, call_operator, graded, gradients, is_tensor, plain_tensors
 
-_IMAGE_FUNCTIONS = ("1d", "2d", "3d")
-
 
 class _Apply(torch.autograd.Function):
     """One call of a function of swath in torch's graph."""
@@ -51,7 +49,8 @@ class _Apply(torch.autograd.Function):
         info: Any, in_dims: tuple[int | None, ...], rule: Rule, template: Template, *tensors: Any
     ) -> tuple[Any, Any]:
         dims = in_dims[2:]
-        if folded := _fold(rule, dims, tensors):
+        shares = rule.shares_all_but_x(template.names)
+        if shares and (folded := _fold(rule, dims, tensors)):
             y = _Apply.apply(rule, template, folded[0], *tensors[1:])
             return y.unflatten(0, folded[1]) if folded[1] else y, 0
         rows = [
@@ -99,13 +98,9 @@ class _Gradients(torch.autograd.Function):
 def _fold(rule: Rule, dims: Sequence[int | None], tensors: Sequence[Any]) -> Any:
     """x with the mapped axis as its batch, and the axes to make of it again.
 
-    For the functions of images when x alone is mapped: rows are independent there.
+    When x alone is mapped: its samples are rows of their own.
     """
-    if (
-        not rule.name.endswith(_IMAGE_FUNCTIONS)
-        or dims[0] is None
-        or any(d is not None for d in dims[1:])
-    ):
+    if dims[0] is None or any(d is not None for d in dims[1:]):
         return None
     x = tensors[0].movedim(dims[0], 0)
     spatial = int(rule.name[-2])
