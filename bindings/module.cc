@@ -1,5 +1,6 @@
 // The private module swath._core. Each bind_* function lives in the file of its name.
 #include "bindings.h"
+#include "ops/attention.h"
 #include "numpy_api.h"
 
 #include <swath/registry.h>
@@ -38,6 +39,7 @@ PYBIND11_MODULE(_core, m, pybind11::mod_gil_not_used()) {
   bind_long_conv(m);
   bind_attention(m);
   bind_attention_plan(m);
+  bind_attention_backward(m);
   bind_plan(m);
   bind_long_plan(m);
 }

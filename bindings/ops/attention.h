@@ -22,4 +22,6 @@ AttentionInputs read_attention(Call& call, const char* op, const AttentionArgume
                                int first_slot);
 AttentionParams read_attention_params(const char* op, const AttentionArguments& given);
 
+void bind_attention_backward(py::module_& m);
+
 }  // namespace swath::python

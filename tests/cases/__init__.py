@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from cases import (
     attention,
+    attention_grad,
     attention_tools,
     conv_backward,
     conv_transpose,
@@ -48,6 +49,7 @@ CASES: dict[str, list[Case]] = {
     "deform_conv": deform.DEFORM_CASES,
     "deform_backward": deform.DEFORM_GRADS,
     "attention": [*attention.CASES],
+    "attention_backward": [*attention_grad.CASES],
     "conv_weight_grad": [*conv_weight_grad.CASES],
     "conv_backward": [*conv_backward.CASES],
 }

@@ -9,6 +9,7 @@
 
 #include <swath/ops/band_split.h>
 #include <swath/ops/attention.h>
+#include <swath/ops/attention_backward.h>
 #include <swath/ops/conv_backward.h>
 #include <swath/ops/dynamic_conv.h>
 #include <swath/ops/gated_conv.h>

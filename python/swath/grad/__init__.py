@@ -1,6 +1,7 @@
 """Gradients: every function has one of the same name, for the output's gradient dy first."""
 
 from swath.grad._results import InputGradient
+from swath.grad.attention import AttentionGrads, attention
 from swath.grad.conv import (
     ConvGrads,
     ConvTransposeGrads,
@@ -67,6 +68,7 @@ from swath.grad.tokens import (
 )
 
 __all__ = [
+    "AttentionGrads",
     "ConvGrads",
     "ConvTransposeGrads",
     "DeformConvGrads",
@@ -79,6 +81,7 @@ __all__ = [
     "MixKernelsGrads",
     "PartialConvGrads",
     "PoolTokensGrads",
+    "attention",
     "avg_pool1d",
     "avg_pool2d",
     "avg_pool3d",

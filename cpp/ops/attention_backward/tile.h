@@ -1,0 +1,467 @@
+// Gradients of one tile of queries. Included by *.isa.cc only.
+#pragma once
+
+#include "ops/attention_backward/memory.h"
+#include "ops/attention_backward/outer.h"
+
+namespace swath::SWATH_ISA {
+namespace {
+
+/// Whether x - x is not 0 anywhere: something is NaN or infinite.
+template <class A>
+__attribute__((noinline)) bool has_infinite(const A* s, int64_t n) {
+  Vec<A> sum = zero<A>();
+  for (int64_t i = 0; i < n; i += kLanes<A>) {
+    const Vec<A> x = load(s + i);
+    sum += x - x;
+  }
+  const A all = reduce_add(sum);
+  return !(all == 0);
+}
+
+/// Logits become P = exp(s - lse), products <grad, v> become dS = P (x - delta).
+template <class A>
+__attribute__((noinline)) void make_slopes(A* s, A* x, int64_t n, const A* lse, const A* delta) {
+  const Vec<A> low = set1(-static_cast<A>(__builtin_inf()));
+  for (int v = 0; v < kRow; ++v) {
+    const Vec<A> given = load(lse + v * kLanes<A>), minus = load(delta + v * kLanes<A>);
+    const Vec<A> shift = select(given == low, zero<A>(), given);
+    for (int64_t j = 0; j < n; ++j) {
+      A* weight = s + j * kQueries<A> + v * kLanes<A>;
+      A* slope = x + j * kQueries<A> + v * kLanes<A>;
+      const Vec<A> logit = load(weight);
+      const Vec<A> p = select(logit == low, zero<A>(), exp_nonpositive(logit - shift));
+      store(weight, p);
+      store(slope, select(p == zero<A>(), zero<A>(), p * (load(slope) - minus)));
+    }
+  }
+}
+
+/// dZ = dS (1 - (z / cap)^2)
+template <class A>
+__attribute__((noinline)) void cap_slopes(A* slopes, const A* z, int64_t n, A cap) {
+  const Vec<A> inverse = set1(1 / cap), one = set1(static_cast<A>(1));
+  for (int64_t i = 0; i < n * kQueries<A>; i += kLanes<A>) {
+    const Vec<A> t = load(z + i) * inverse, slope = load(slopes + i);
+    store(slopes + i, select(slope == zero<A>(), zero<A>(), slope * ((one - t) * (one + t))));
+  }
+}
+
+template <class S>
+struct GradTile {
+  using A = typename AccOf<S>::type;
+
+  const AttentionGradProblem& g;
+  const AttentionProblem& p;
+  const Buffers& b;
+  const GradMemory<S>& memory;
+  OwnRows<A>* own;
+  int64_t group, head_group, part;
+  Attend<S> attend;
+  const QueryTile& tile;
+  alignas(64) A lse[kQueries<A>], delta[kQueries<A>], ones[kQueries<A>], present[kQueries<A>];
+  Piece<A> k_pieces[kMaxPieces];
+  struct Source {
+    int32_t index;
+    int64_t token, step, level, n_tokens, j;
+  } sources[kMaxPieces];
+  int n_pieces = 0;
+  int64_t n_rows = 0;
+  bool is_first = true, is_careful = false;
+
+  GradTile(const AttentionGradProblem& problem, const Buffers& buffers, const GradMemory<S>& m,
+           OwnRows<A>* rows, int64_t g_index, int64_t h_index, int64_t part_index, int64_t task)
+      : g(problem),
+        p(problem.walk),
+        b(buffers),
+        memory(m),
+        own(rows),
+        group(g_index),
+        head_group(h_index),
+        part(part_index),
+        attend(problem.walk, buffers, m.attend, task),
+        tile(attend.tile) {}
+
+  const S* read(const ArrayRef& ref) const { return static_cast<const S*>(b.read(ref)); }
+  A* sums(const BroadcastSum& to) const {
+    const int64_t copy = group * to.copy_group + head_group * to.copy_head + part * to.copy_part;
+    return static_cast<A*>(b.write(to.ref)) + copy * to.n;
+  }
+
+  /// A row for every lane; those without a query stand for the first one.
+  void find_rows(const TokenArray& x, const S** rows) const {
+    const S* base = read(x.ref) + tile.b * x.batch + tile.h * x.head;
+    for (int l = 0; l < kMaxTile; ++l) rows[l] = base + x.at(tile.token[l < tile.n ? l : 0]);
+  }
+  static void widen_rows(const S* const* rows, int n, int64_t unit, int64_t n_d, int64_t pitch,
+                         A* to) {
+    for (int l = 0; l < n; ++l) widen_row(rows[l], unit, to + l * pitch, n_d);
+  }
+
+  void start() {
+    attend.start();
+    const S* rows[kMaxTile];
+    find_rows(p.q, rows);
+    widen_rows(rows, tile.n, p.q.unit, p.d, memory.d, memory.q);
+    for (int64_t i = 0; i < tile.n * memory.d; i += kLanes<A>) {
+      store(memory.q + i, load(memory.q + i) * set1(static_cast<A>(p.scale)));
+    }
+    find_rows(g.grad, rows);
+    widen_rows(rows, tile.n, g.grad.unit, p.d_v, memory.d_v, memory.grad);
+    load_queries(rows, g.grad.unit, p.d_v, static_cast<A>(1), memory.grad_lanes);
+    find_rows(g.o, rows);
+    load_queries(rows, g.o.unit, p.d_v, static_cast<A>(1), memory.attend.o);
+    if (p.has_low_rank && g.low_b.is_wanted) {
+      const int64_t* s = p.low_a_stride;
+      for (int l = 0; l < tile.n; ++l) {
+        rows[l] = read(p.low_a) + tile.b * s[0] + tile.h * s[1] + tile.token[l] * s[2];
+      }
+      widen_rows(rows, tile.n, s[3], p.rank, memory.rank, memory.low_rows);
+    }
+    read_statistics();
+    for (int l = 0; l < kQueries<A>; ++l) {
+      ones[l] = 1;
+      present[l] = l < tile.n ? 1 : 0;
+    }
+    is_first = true;
+  }
+
+  A statistic(const TokenArray& x, int l) const {
+    const A* base = static_cast<const A*>(b.read(x.ref)) + tile.b * x.batch + tile.h * x.head;
+    return base[x.at(tile.token[l])];
+  }
+  /// delta = <grad, o> - dlse
+  void read_statistics() {
+    for (int v = 0; v < kRow; ++v) {
+      Vec<A> sum = zero<A>();
+      for (int64_t d = 0; d < p.d_v; ++d) {
+        const int64_t at = d * kQueries<A> + v * kLanes<A>;
+        sum = mul_add(load(memory.grad_lanes + at), load(memory.attend.o + at), sum);
+      }
+      store(delta + v * kLanes<A>, sum);
+    }
+    for (int l = 0; l < kQueries<A>; ++l) {
+      lse[l] = l < tile.n ? statistic(g.lse, l) : static_cast<A>(__builtin_inf());
+      if (g.has_dlse && l < tile.n) delta[l] -= statistic(g.dlse, l);
+    }
+  }
+
+  /// Rows of k or v as whole vectors of accumulators.
+  const A* rows_of(const TokenArray& x, const S* base, const KeyRun& run, int64_t token, int64_t n,
+                   int64_t n_tokens, int64_t n_d, A* stage, int64_t* pitch) const {
+    const int64_t width = padded<A>(n_d);
+    *pitch = width;
+    if (run.level > 1) {
+      stage_means(base, x, token, n_tokens, run.level, n_d, stage);
+      return stage;
+    }
+    const int64_t step = x.stride[x.n_axes - 1] * run.step;
+    if constexpr (sizeof(S) == sizeof(A)) {
+      if (x.unit == 1 && n_d == width) {
+        *pitch = step;
+        return base + x.at(token);
+      }
+    }
+    stage_rows(base + x.at(token), step, x.unit, n, n_d, stage);
+    return stage;
+  }
+
+  void take(const KeyRun& run) {
+    const bool is_main = run.source < 0;
+    const TokenArray& k = is_main ? p.k : p.extras[run.source].k;
+    const TokenArray& v = is_main ? p.v : p.extras[run.source].v;
+    const int64_t kv_head = tile.h / p.heads_per_kv;
+    const S* keys = read(k.ref) + tile.b * k.batch + kv_head * k.head;
+    const S* values = read(v.ref) + tile.b * v.batch + kv_head * v.head;
+    const int64_t n_all = run.level == 1 ? run.count : (run.count + run.level - 1) / run.level;
+    for (int64_t j = 0; j < n_all;) {
+      if (n_rows == memory.chunk || n_pieces == kMaxPieces) flush();
+      int64_t n = n_all - j;
+      const int64_t token = run.first + j * run.step * run.level;
+      const auto at_most = [&](int64_t limit) { n = n < limit ? n : limit; };
+      at_most(memory.chunk - n_rows);
+      if (run.level == 1) {
+        at_most(k.run_length(token, run.step));
+        at_most(v.run_length(token, run.step));
+      }
+      const int64_t n_tokens = run.level == 1   ? n
+                               : j + n == n_all ? run.count - j * run.level
+                                                : n * run.level;
+      const uint16_t* bits = nullptr;
+      const uint32_t seen = find_bits(run, j, n, &bits);
+      if (seen != 0) {
+        const Source from{run.source + 1, token, run.step, run.level, n_tokens, j};
+        take_piece(run, from, k, keys, v, values, n, seen, bits);
+      }
+      j += n;
+    }
+  }
+
+  /// The lanes that see any of the keys; `bits` stays null if every lane sees all.
+  uint32_t find_bits(const KeyRun& run, int64_t j, int64_t n, const uint16_t** bits) const {
+    uint16_t* to = memory.attend.bits;
+    if (run.intervals == nullptr && run.bits == nullptr && !run.is_causal) {
+      if (run.lanes == tile.all) return tile.all;
+      for (int64_t i = 0; i < n; ++i) to[i] = static_cast<uint16_t>(run.lanes);
+      *bits = to;
+      return run.lanes;
+    }
+    run_bits(run, tile, p.causal_shift, j, n, to);
+    uint32_t any = 0, every = tile.all;
+    for (int64_t i = 0; i < n; ++i) {
+      any |= to[i];
+      every &= to[i];
+    }
+    if (every != tile.all) *bits = to;
+    return any;
+  }
+
+  void take_piece(const KeyRun& run, const Source& from, const TokenArray& k, const S* keys,
+                  const TokenArray& v, const S* values, int64_t n, uint32_t seen,
+                  const uint16_t* bits) {
+    const int64_t at = n_rows * kQueries<A>;
+    int64_t k_pitch = 0, v_pitch = 0;
+    const A* k_rows = rows_of(k, keys, run, from.token, n, from.n_tokens, p.d,
+                              memory.k_stage + n_rows * memory.d, &k_pitch);
+    score_keys<A>(memory.attend.q, k_rows, k_pitch, p.d, false, memory.weights + at, n);
+    is_careful = is_careful || has_infinite(memory.weights + at, n * kQueries<A>);
+    if (g.softcap > 0) {
+      cap_scores(memory.weights + at, n, static_cast<A>(g.softcap));
+      for (int64_t i = 0; i < n * kQueries<A>; ++i) memory.capped[at + i] = memory.weights[at + i];
+    }
+    attend.finish_piece(run, from.j, from.token, n, from.n_tokens, memory.weights + at, bits);
+    const A* v_rows =
+        rows_of(v, values, run, from.token, n, from.n_tokens, p.d_v, memory.v_stage, &v_pitch);
+    score_keys<A>(memory.grad_lanes, v_rows, v_pitch, p.d_v, false, memory.slopes + at, n);
+    is_careful = is_careful || has_infinite(memory.slopes + at, n * kQueries<A>);
+    k_pieces[n_pieces] = {k_rows, k_pitch, n_rows, n, seen};
+    sources[n_pieces++] = from;
+    n_rows += n;
+    if (g.table.is_wanted && from.index == 0 && run.has_place) flush(&run);  // while it is there
+  }
+
+  void flush(const KeyRun* run = nullptr) {
+    if (n_rows == 0) return;
+    make_slopes(memory.weights, memory.slopes, n_rows, lse, delta);
+    for (int i = 0; i < n_pieces; ++i) add_bias_sums(i);
+    if (run != nullptr) add_table_sums(*run, n_pieces - 1);
+    if (g.softcap > 0) {
+      cap_slopes(memory.slopes, memory.capped, n_rows, static_cast<A>(g.softcap));
+    }
+    if (g.needs_q) {
+      const auto add = is_careful ? add_values_carefully<A> : add_values<A>;
+      add(k_pieces, n_pieces, memory.slopes, tile.n, memory.d, memory.dq,
+          is_first ? nullptr : ones);
+    }
+    if (g.needs_kv) {
+      for (int i = 0; i < n_pieces; ++i) add_key_sums(i);
+    }
+    is_first = false;
+    is_careful = false;
+    n_pieces = 0;
+    n_rows = 0;
+  }
+
+  void add_key_sums(int i) {
+    const Source& from = sources[i];
+    const int64_t n = k_pieces[i].n, at = k_pieces[i].score * kQueries<A>;
+    OwnRows<A>& rows = own[from.index];
+    const int64_t n_tokens = from.level > 1 ? from.n_tokens : n;
+    rows.touch(from.token, from.token + (n_tokens - 1) * from.step + 1);
+    const auto add = is_careful ? add_outer_carefully<A> : add_outer<A>;
+    A* dk = rows.dk + from.token * rows.k_width;
+    A* dv = rows.dv + from.token * rows.v_width;
+    if (from.level == 1) {
+      add(memory.slopes + at, n, memory.q, memory.d, tile.n, dk, rows.k_width * from.step);
+      add(memory.weights + at, n, memory.grad, memory.d_v, tile.n, dv, rows.v_width * from.step);
+      return;
+    }
+    add_mean_sums(memory.slopes + at, i, memory.q, memory.d, dk, rows.k_width);
+    add_mean_sums(memory.weights + at, i, memory.grad, memory.d_v, dv, rows.v_width);
+  }
+
+  /// The gradient of a mean goes in equal shares to its tokens.
+  void add_mean_sums(const A* w, int i, const A* rows, int64_t width, A* to, int64_t to_pitch) {
+    const Source& from = sources[i];
+    const int64_t n = k_pieces[i].n;
+    for (int64_t c = 0; c < n * width; c += kLanes<A>) store(memory.mean_stage + c, zero<A>());
+    const auto add = is_careful ? add_outer_carefully<A> : add_outer<A>;
+    add(w, n, rows, width, tile.n, memory.mean_stage, width);
+    for (int64_t t = 0; t < from.n_tokens; ++t) {
+      const int64_t mean = t / from.level, left = from.n_tokens - mean * from.level;
+      const A share = static_cast<A>(1) / static_cast<A>(left < from.level ? left : from.level);
+      for (int64_t c = 0; c < width; c += kLanes<A>) {
+        A* at = to + t * to_pitch + c;
+        store(at, mul_add(set1(share), load(memory.mean_stage + mean * width + c), load(at)));
+      }
+    }
+  }
+
+  A lane_sum(const A* row) const {
+    Vec<A> sum = zero<A>();
+    for (int v = 0; v < kRow; ++v) {
+      const Vec<A> is_there = load(present + v * kLanes<A>);
+      sum += select(is_there == zero<A>(), zero<A>(), load(row + v * kLanes<A>));
+    }
+    return reduce_add(sum);
+  }
+
+  void add_bias_sums(int i) {
+    const Source& from = sources[i];
+    const int64_t n = k_pieces[i].n;
+    const A* slopes = memory.slopes + k_pieces[i].score * kQueries<A>;
+    if (from.index > 0) {
+      if (g.weights[from.index - 1].is_wanted) {
+        add_per_key(g.weights[from.index - 1], slopes, from, n);
+      }
+      return;
+    }
+    if (g.key_bias.is_wanted) add_per_key(g.key_bias, slopes, from, n);
+    if (g.bias.is_wanted) add_pairs(slopes, from, n);
+    if (p.has_low_rank && (g.low_a.is_wanted || g.low_b.is_wanted)) add_low_rank(i, slopes);
+  }
+
+  void add_per_key(const BroadcastSum& to, const A* slopes, const Source& from, int64_t n) {
+    A* out = sums(to) + tile.b * to.stride[0];
+    for (int64_t j = 0; j < n; ++j) {
+      out[(from.token + j * from.step) * to.stride[2]] += lane_sum(slopes + j * kQueries<A>);
+    }
+  }
+
+  void add_pairs(const A* slopes, const Source& from, int64_t n) {
+    const int64_t* s = g.bias.stride;
+    A* base = sums(g.bias) + tile.b * s[0] + tile.h * s[1] + from.token * s[3];
+    if (s[2] == 0) {
+      for (int64_t j = 0; j < n; ++j) {
+        base[j * from.step * s[3]] += lane_sum(slopes + j * kQueries<A>);
+      }
+      return;
+    }
+    for (int l = 0; l < tile.n; ++l) {
+      A* out = base + tile.token[l] * s[2];
+      if (s[3] != 0) {
+        for (int64_t j = 0; j < n; ++j) out[j * from.step * s[3]] += slopes[j * kQueries<A> + l];
+        continue;
+      }
+      A sum = 0;
+      for (int64_t j = 0; j < n; ++j) sum += slopes[j * kQueries<A> + l];
+      *out += sum;
+    }
+  }
+
+  void add_low_rank(int i, const A* slopes) {
+    const Source& from = sources[i];
+    const int64_t n = k_pieces[i].n, *t = p.low_b_stride;
+    if (g.low_a.is_wanted) {
+      const S* rows = read(p.low_b) + tile.b * t[0] + tile.h * t[1] + from.token * t[2];
+      stage_rows(rows, t[2] * from.step, t[3], n, p.rank, memory.low_stage);
+      const Piece<A> piece{memory.low_stage, memory.rank, 0, n, tile.all};
+      add_values_carefully<A>(&piece, 1, slopes, tile.n, memory.rank, memory.da, ones);
+    }
+    if (!g.low_b.is_wanted) return;
+    const int64_t* s = g.low_b.stride;
+    A* out = sums(g.low_b) + tile.b * s[0] + tile.h * s[1] + from.token * s[2];
+    for (int64_t j = 0; j < n; ++j) {
+      for (int l = 0; l < tile.n; ++l) {
+        const A slope = slopes[j * kQueries<A> + l];
+        if (slope == 0) continue;
+        for (int64_t r = 0; r < p.rank; ++r) {
+          out[j * from.step * s[2] + r * s[3]] += slope * memory.low_rows[l * memory.rank + r];
+        }
+      }
+    }
+  }
+
+  /// The mirror of Attend::add_table.
+  void add_table_sums(const KeyRun& run, int i) {
+    const int64_t j = sources[i].j, n = k_pieces[i].n;
+    const A* slopes = memory.slopes + k_pieces[i].score * kQueries<A>;
+    const KeyPattern& pattern = p.patterns[0];
+    const int last = pattern.n_axes - 1;
+    int64_t base =
+        tile.h * g.table.stride[1] + g.table_centre + (run.unit + j) * g.table_stride[last];
+    for (int a = 0; a < last; ++a) base += run.outer[a] * g.table_stride[a];
+    A* table = sums(g.table) + base;
+    int64_t query[kMaxTile];
+    find_table_places(query);
+    const LaneInterval all{run.unit + j, run.unit + j + n, run.lanes};
+    const LaneInterval* seen = run.intervals != nullptr ? run.intervals : &all;
+    const int n_seen = run.intervals != nullptr ? run.n_intervals : 1;
+    for (int s = 0; s < n_seen; ++s) {
+      const int64_t lo = seen[s].lo - run.unit - j, hi = seen[s].hi - run.unit - j;
+      const int64_t begin = lo < 0 ? 0 : lo, end = hi > n ? n : hi;
+      for_bits(seen[s].lanes & run.lanes, [&](int l) {
+        A* row = table - query[l];
+        for (int64_t at = begin; at < end; ++at) {
+          row[at * g.table_stride[last]] += slopes[at * kQueries<A> + l];
+        }
+      });
+    }
+  }
+
+  /// Where each query stands in the sums of the table.
+  void find_table_places(int64_t* query) const {
+    const KeyPattern& k = p.patterns[0];
+    for (int l = 0; l < tile.n; ++l) query[l] = 0;
+    for (int a = 0; a < k.n_axes; ++a) {
+      const KeyAxis& axis = k.axes[a];
+      const int own_axis = a + kMaxTokenAxes - k.n_axes;
+      for (int i = 0; i < tile.n_places[own_axis]; ++i) {
+        int64_t at = tile.places[own_axis][i].place - axis.rotation;
+        if (at < 0) at += axis.n_k;
+        const int64_t offset = at / axis.dilation * g.table_stride[a];
+        for_bits(tile.places[own_axis][i].lanes, [&](int l) { query[l] += offset; });
+      }
+    }
+  }
+
+  void write() {
+    if (g.needs_q) {
+      S* base = static_cast<S*>(b.write(g.dq.ref)) + tile.b * g.dq.batch + tile.h * g.dq.head;
+      const Vec<A> scale = set1(static_cast<A>(p.scale));
+      for (int l = 0; l < tile.n; ++l) {
+        A* row = memory.dq + l * memory.d;
+        for (int64_t d = 0; d < memory.d; d += kLanes<A>) {
+          store(row + d, is_first ? zero<A>() : load(row + d) * scale);
+        }
+        narrow_row(row, base + g.dq.at(tile.token[l]), g.dq.unit, p.d);
+      }
+    }
+    if (g.low_a.is_wanted && p.has_low_rank) {
+      const int64_t* s = g.low_a.stride;
+      A* out = sums(g.low_a) + tile.b * s[0] + tile.h * s[1];
+      for (int l = 0; l < tile.n; ++l) {
+        for (int64_t r = 0; r < p.rank; ++r) {
+          out[tile.token[l] * s[2] + r * s[3]] += memory.da[l * memory.rank + r];
+        }
+      }
+    }
+    if (g.sink.is_wanted) add_sink();
+  }
+
+  void add_sink() {
+    const A low = -static_cast<A>(__builtin_inf());
+    const Vec<A> z = set1(to_acc(read(p.sink)[tile.h * p.sink_stride]));
+    alignas(64) A share[kQueries<A>];
+    for (int v = 0; v < kRow; ++v) {
+      const Vec<A> given = load(lse + v * kLanes<A>);
+      const Vec<A> weight = select(given == set1(low), zero<A>(), exp_nonpositive(z - given));
+      store(share + v * kLanes<A>,
+            select(weight == zero<A>(), zero<A>(), weight * load(delta + v * kLanes<A>)));
+    }
+    sums(g.sink)[tile.h * g.sink.stride[1]] -= lane_sum(share);
+  }
+
+  static void take_run(void* self, const KeyRun& run) { static_cast<GradTile*>(self)->take(run); }
+
+  void run() {
+    start();
+    for (int64_t i = 0; i < tile.n * memory.rank; ++i) memory.da[i] = 0;
+    walk_tile(p, b, tile, memory.attend.map, {take_run, this});
+    flush();
+    write();
+  }
+};
+
+}  // namespace
+}  // namespace swath::SWATH_ISA
