@@ -1,7 +1,7 @@
 // The private module swath._core. Each bind_* function lives in the file of its name.
 #include "bindings.h"
-#include "ops/attention.h"
 #include "numpy_api.h"
+#include "ops/attention.h"
 
 #include <swath/registry.h>
 
