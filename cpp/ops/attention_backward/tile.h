@@ -1,96 +1,42 @@
 // Gradients of one tile of queries. Included by *.isa.cc only.
 #pragma once
 
-#include "ops/attention_backward/memory.h"
+#include "ops/attention_backward/biases.h"
 #include "ops/attention_backward/outer.h"
 
 namespace swath::SWATH_ISA {
 namespace {
 
-/// Whether x - x is not 0 anywhere: something is NaN or infinite.
-template <class A>
-__attribute__((noinline)) bool has_infinite(const A* s, int64_t n) {
-  Vec<A> sum = zero<A>();
-  for (int64_t i = 0; i < n; i += kLanes<A>) {
-    const Vec<A> x = load(s + i);
-    sum += x - x;
-  }
-  const A all = reduce_add(sum);
-  return !(all == 0);
-}
-
-/// Logits become P = exp(s - lse), products <grad, v> become dS = P (x - delta).
-template <class A>
-__attribute__((noinline)) void make_slopes(A* s, A* x, int64_t n, const A* lse, const A* delta) {
-  const Vec<A> low = set1(-static_cast<A>(__builtin_inf()));
-  for (int v = 0; v < kRow; ++v) {
-    const Vec<A> given = load(lse + v * kLanes<A>), minus = load(delta + v * kLanes<A>);
-    const Vec<A> shift = select(given == low, zero<A>(), given);
-    for (int64_t j = 0; j < n; ++j) {
-      A* weight = s + j * kQueries<A> + v * kLanes<A>;
-      A* slope = x + j * kQueries<A> + v * kLanes<A>;
-      const Vec<A> logit = load(weight);
-      const Vec<A> p = select(logit == low, zero<A>(), exp_nonpositive(logit - shift));
-      store(weight, p);
-      store(slope, select(p == zero<A>(), zero<A>(), p * (load(slope) - minus)));
-    }
-  }
-}
-
-/// dZ = dS (1 - (z / cap)^2)
-template <class A>
-__attribute__((noinline)) void cap_slopes(A* slopes, const A* z, int64_t n, A cap) {
-  const Vec<A> inverse = set1(1 / cap), one = set1(static_cast<A>(1));
-  for (int64_t i = 0; i < n * kQueries<A>; i += kLanes<A>) {
-    const Vec<A> t = load(z + i) * inverse, slope = load(slopes + i);
-    store(slopes + i, select(slope == zero<A>(), zero<A>(), slope * ((one - t) * (one + t))));
-  }
-}
-
 template <class S>
-struct GradTile {
-  using A = typename AccOf<S>::type;
+struct GradTile : GradBiases<S> {
+  using Base = GradBiases<S>;
+  using Base::attend;
+  using Base::b;
+  using Base::delta;
+  using Base::g;
+  using Base::lse;
+  using Base::memory;
+  using Base::ones;
+  using Base::p;
+  using Base::present;
+  using Base::tile;
+  using typename Base::A;
+  using typename Base::Source;
 
-  const AttentionGradProblem& g;
-  const AttentionProblem& p;
-  const Buffers& b;
-  const GradMemory<S>& memory;
   OwnRows<A>* own;
-  int64_t group, head_group, part;
-  Attend<S> attend;
-  const QueryTile& tile;
-  alignas(64) A lse[kQueries<A>], delta[kQueries<A>], ones[kQueries<A>], present[kQueries<A>];
   Piece<A> k_pieces[kMaxPieces];
-  struct Source {
-    int32_t index;
-    int64_t token, step, level, n_tokens, j;
-  } sources[kMaxPieces];
+  Source sources[kMaxPieces];
   int n_pieces = 0;
   int64_t n_rows = 0;
   bool is_first = true, is_careful = false;
 
   GradTile(const AttentionGradProblem& problem, const Buffers& buffers, const GradMemory<S>& m,
-           OwnRows<A>* rows, int64_t g_index, int64_t h_index, int64_t part_index, int64_t task)
-      : g(problem),
-        p(problem.walk),
-        b(buffers),
-        memory(m),
-        own(rows),
-        group(g_index),
-        head_group(h_index),
-        part(part_index),
-        attend(problem.walk, buffers, m.attend, task),
-        tile(attend.tile) {}
-
-  const S* read(const ArrayRef& ref) const { return static_cast<const S*>(b.read(ref)); }
-  A* sums(const BroadcastSum& to) const {
-    const int64_t copy = group * to.copy_group + head_group * to.copy_head + part * to.copy_part;
-    return static_cast<A*>(b.write(to.ref)) + copy * to.n;
-  }
+           OwnRows<A>* rows, int64_t group, int64_t head_group, int64_t part, int64_t task)
+      : Base(problem, buffers, m, group, head_group, part, task), own(rows) {}
 
   /// A row for every lane; those without a query stand for the first one.
   void find_rows(const TokenArray& x, const S** rows) const {
-    const S* base = read(x.ref) + tile.b * x.batch + tile.h * x.head;
+    const S* base = this->read(x.ref) + tile.b * x.batch + tile.h * x.head;
     for (int l = 0; l < kMaxTile; ++l) rows[l] = base + x.at(tile.token[l < tile.n ? l : 0]);
   }
   static void widen_rows(const S* const* rows, int n, int64_t unit, int64_t n_d, int64_t pitch,
@@ -114,7 +60,7 @@ struct GradTile {
     if (p.has_low_rank && g.low_b.is_wanted) {
       const int64_t* s = p.low_a_stride;
       for (int l = 0; l < tile.n; ++l) {
-        rows[l] = read(p.low_a) + tile.b * s[0] + tile.h * s[1] + tile.token[l] * s[2];
+        rows[l] = this->read(p.low_a) + tile.b * s[0] + tile.h * s[1] + tile.token[l] * s[2];
       }
       widen_rows(rows, tile.n, s[3], p.rank, memory.rank, memory.low_rows);
     }
@@ -171,8 +117,8 @@ struct GradTile {
     const TokenArray& k = is_main ? p.k : p.extras[run.source].k;
     const TokenArray& v = is_main ? p.v : p.extras[run.source].v;
     const int64_t kv_head = tile.h / p.heads_per_kv;
-    const S* keys = read(k.ref) + tile.b * k.batch + kv_head * k.head;
-    const S* values = read(v.ref) + tile.b * v.batch + kv_head * v.head;
+    const S* keys = this->read(k.ref) + tile.b * k.batch + kv_head * k.head;
+    const S* values = this->read(v.ref) + tile.b * v.batch + kv_head * v.head;
     const int64_t n_all = run.level == 1 ? run.count : (run.count + run.level - 1) / run.level;
     for (int64_t j = 0; j < n_all;) {
       if (n_rows == memory.chunk || n_pieces == kMaxPieces) flush();
@@ -244,7 +190,11 @@ struct GradTile {
     if (n_rows == 0) return;
     make_slopes(memory.weights, memory.slopes, n_rows, lse, delta);
     for (int i = 0; i < n_pieces; ++i) add_bias_sums(i);
-    if (run != nullptr) add_table_sums(*run, n_pieces - 1);
+    if (run != nullptr) {
+      const Piece<A>& last = k_pieces[n_pieces - 1];
+      this->add_table_sums(*run, sources[n_pieces - 1].j, last.n,
+                           memory.slopes + last.score * kQueries<A>);
+    }
     if (g.softcap > 0) {
       cap_slopes(memory.slopes, memory.capped, n_rows, static_cast<A>(g.softcap));
     }
@@ -297,122 +247,20 @@ struct GradTile {
     }
   }
 
-  A lane_sum(const A* row) const {
-    Vec<A> sum = zero<A>();
-    for (int v = 0; v < kRow; ++v) {
-      const Vec<A> is_there = load(present + v * kLanes<A>);
-      sum += select(is_there == zero<A>(), zero<A>(), load(row + v * kLanes<A>));
-    }
-    return reduce_add(sum);
-  }
-
   void add_bias_sums(int i) {
     const Source& from = sources[i];
     const int64_t n = k_pieces[i].n;
     const A* slopes = memory.slopes + k_pieces[i].score * kQueries<A>;
     if (from.index > 0) {
       if (g.weights[from.index - 1].is_wanted) {
-        add_per_key(g.weights[from.index - 1], slopes, from, n);
+        this->add_per_key(g.weights[from.index - 1], slopes, from, n);
       }
       return;
     }
-    if (g.key_bias.is_wanted) add_per_key(g.key_bias, slopes, from, n);
-    if (g.bias.is_wanted) add_pairs(slopes, from, n);
-    if (p.has_low_rank && (g.low_a.is_wanted || g.low_b.is_wanted)) add_low_rank(i, slopes);
-  }
-
-  void add_per_key(const BroadcastSum& to, const A* slopes, const Source& from, int64_t n) {
-    A* out = sums(to) + tile.b * to.stride[0];
-    for (int64_t j = 0; j < n; ++j) {
-      out[(from.token + j * from.step) * to.stride[2]] += lane_sum(slopes + j * kQueries<A>);
-    }
-  }
-
-  void add_pairs(const A* slopes, const Source& from, int64_t n) {
-    const int64_t* s = g.bias.stride;
-    A* base = sums(g.bias) + tile.b * s[0] + tile.h * s[1] + from.token * s[3];
-    if (s[2] == 0) {
-      for (int64_t j = 0; j < n; ++j) {
-        base[j * from.step * s[3]] += lane_sum(slopes + j * kQueries<A>);
-      }
-      return;
-    }
-    for (int l = 0; l < tile.n; ++l) {
-      A* out = base + tile.token[l] * s[2];
-      if (s[3] != 0) {
-        for (int64_t j = 0; j < n; ++j) out[j * from.step * s[3]] += slopes[j * kQueries<A> + l];
-        continue;
-      }
-      A sum = 0;
-      for (int64_t j = 0; j < n; ++j) sum += slopes[j * kQueries<A> + l];
-      *out += sum;
-    }
-  }
-
-  void add_low_rank(int i, const A* slopes) {
-    const Source& from = sources[i];
-    const int64_t n = k_pieces[i].n, *t = p.low_b_stride;
-    if (g.low_a.is_wanted) {
-      const S* rows = read(p.low_b) + tile.b * t[0] + tile.h * t[1] + from.token * t[2];
-      stage_rows(rows, t[2] * from.step, t[3], n, p.rank, memory.low_stage);
-      const Piece<A> piece{memory.low_stage, memory.rank, 0, n, tile.all};
-      add_values_carefully<A>(&piece, 1, slopes, tile.n, memory.rank, memory.da, ones);
-    }
-    if (!g.low_b.is_wanted) return;
-    const int64_t* s = g.low_b.stride;
-    A* out = sums(g.low_b) + tile.b * s[0] + tile.h * s[1] + from.token * s[2];
-    for (int64_t j = 0; j < n; ++j) {
-      for (int l = 0; l < tile.n; ++l) {
-        const A slope = slopes[j * kQueries<A> + l];
-        if (slope == 0) continue;
-        for (int64_t r = 0; r < p.rank; ++r) {
-          out[j * from.step * s[2] + r * s[3]] += slope * memory.low_rows[l * memory.rank + r];
-        }
-      }
-    }
-  }
-
-  /// The mirror of Attend::add_table.
-  void add_table_sums(const KeyRun& run, int i) {
-    const int64_t j = sources[i].j, n = k_pieces[i].n;
-    const A* slopes = memory.slopes + k_pieces[i].score * kQueries<A>;
-    const KeyPattern& pattern = p.patterns[0];
-    const int last = pattern.n_axes - 1;
-    int64_t base =
-        tile.h * g.table.stride[1] + g.table_centre + (run.unit + j) * g.table_stride[last];
-    for (int a = 0; a < last; ++a) base += run.outer[a] * g.table_stride[a];
-    A* table = sums(g.table) + base;
-    int64_t query[kMaxTile];
-    find_table_places(query);
-    const LaneInterval all{run.unit + j, run.unit + j + n, run.lanes};
-    const LaneInterval* seen = run.intervals != nullptr ? run.intervals : &all;
-    const int n_seen = run.intervals != nullptr ? run.n_intervals : 1;
-    for (int s = 0; s < n_seen; ++s) {
-      const int64_t lo = seen[s].lo - run.unit - j, hi = seen[s].hi - run.unit - j;
-      const int64_t begin = lo < 0 ? 0 : lo, end = hi > n ? n : hi;
-      for_bits(seen[s].lanes & run.lanes, [&](int l) {
-        A* row = table - query[l];
-        for (int64_t at = begin; at < end; ++at) {
-          row[at * g.table_stride[last]] += slopes[at * kQueries<A> + l];
-        }
-      });
-    }
-  }
-
-  /// Where each query stands in the sums of the table.
-  void find_table_places(int64_t* query) const {
-    const KeyPattern& k = p.patterns[0];
-    for (int l = 0; l < tile.n; ++l) query[l] = 0;
-    for (int a = 0; a < k.n_axes; ++a) {
-      const KeyAxis& axis = k.axes[a];
-      const int own_axis = a + kMaxTokenAxes - k.n_axes;
-      for (int i = 0; i < tile.n_places[own_axis]; ++i) {
-        int64_t at = tile.places[own_axis][i].place - axis.rotation;
-        if (at < 0) at += axis.n_k;
-        const int64_t offset = at / axis.dilation * g.table_stride[a];
-        for_bits(tile.places[own_axis][i].lanes, [&](int l) { query[l] += offset; });
-      }
-    }
+    if (g.key_bias.is_wanted) this->add_per_key(g.key_bias, slopes, from, n);
+    if (g.bias.is_wanted) this->add_pairs(slopes, from, n);
+    if (p.has_low_rank && (g.low_a.is_wanted || g.low_b.is_wanted))
+      this->add_low_rank(slopes, from, n);
   }
 
   void write() {
@@ -429,27 +277,14 @@ struct GradTile {
     }
     if (g.low_a.is_wanted && p.has_low_rank) {
       const int64_t* s = g.low_a.stride;
-      A* out = sums(g.low_a) + tile.b * s[0] + tile.h * s[1];
+      A* out = this->sums(g.low_a) + tile.b * s[0] + tile.h * s[1];
       for (int l = 0; l < tile.n; ++l) {
         for (int64_t r = 0; r < p.rank; ++r) {
           out[tile.token[l] * s[2] + r * s[3]] += memory.da[l * memory.rank + r];
         }
       }
     }
-    if (g.sink.is_wanted) add_sink();
-  }
-
-  void add_sink() {
-    const A low = -static_cast<A>(__builtin_inf());
-    const Vec<A> z = set1(to_acc(read(p.sink)[tile.h * p.sink_stride]));
-    alignas(64) A share[kQueries<A>];
-    for (int v = 0; v < kRow; ++v) {
-      const Vec<A> given = load(lse + v * kLanes<A>);
-      const Vec<A> weight = select(given == set1(low), zero<A>(), exp_nonpositive(z - given));
-      store(share + v * kLanes<A>,
-            select(weight == zero<A>(), zero<A>(), weight * load(delta + v * kLanes<A>)));
-    }
-    sums(g.sink)[tile.h * g.sink.stride[1]] -= lane_sum(share);
+    if (g.sink.is_wanted) this->add_sink();
   }
 
   static void take_run(void* self, const KeyRun& run) { static_cast<GradTile*>(self)->take(run); }
