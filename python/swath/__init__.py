@@ -1,4 +1,4 @@
-"""Fast sliding-window operators on CPUs, for NumPy and every array library that speaks DLPack."""
+"""Fast convolution and sparse attention on CPUs, for NumPy and all libraries with DLPack."""
 
 from swath import grad, info, kernels, order, patterns, testing
 from swath._core import (
