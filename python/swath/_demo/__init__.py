@@ -16,6 +16,7 @@ DEMOS = {
     "inpaint": "swath._demo.inpaint",
     "reverb": "swath._demo.reverb",
     "patterns": "swath._demo.patterns",
+    "denoise": "swath._demo.denoise",
 }
 
 
