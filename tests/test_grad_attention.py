@@ -7,9 +7,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+import oracle_attention_grad
 import swath
+from attention_draw import Draw
 from cases.attention_grad import CASES, AttentionGradCase, flatten
-from support import Array, assert_same_bits, check, require
+from oracle_attention import flat_tokens
+from support import Array, assert_same_bits, between_forbidden_pages, check, require
 from swath import patterns as P
 
 RNG = np.random.default_rng(11)
@@ -204,6 +207,41 @@ def test_a_table_of_a_pattern_without_places() -> None:
     a = swath.grad.attention(do, q, k, v, o, lse, bias=P.RelativeTable(table))
     b = swath.grad.attention(do, q, k, v, o, lse, bias=P.RelativeTable(table), pattern=pattern)
     np.testing.assert_allclose(a.dbias, b.dbias, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("flush", ["start", "end"])
+@pytest.mark.parametrize("case", CASES[2::4], ids=str)
+def test_nothing_outside_the_inputs_is_read(case: AttentionGradCase, flush: str) -> None:
+    arrays = case.inputs("f32")
+    with between_forbidden_pages(arrays, flush=flush) as guarded:
+        assert_same_bits(case.run(swath, guarded), case.run(swath, arrays))
+
+
+@pytest.mark.parametrize("seed", range(150))
+def test_random_calls_match_the_dense_formulas(seed: int) -> None:
+    call = Draw(seed)
+    q = call.array(call.heads, call.q_tokens, call.d)
+    k = call.array(call.kv_heads, call.k_tokens, call.d)
+    v = call.array(call.kv_heads, call.k_tokens, call.d_v)
+    do = call.array(call.heads, call.q_tokens, call.d_v)
+    wide = np.longdouble if call.dtype == np.float64 else np.float64
+    options = {**call.options, "pattern": call.pattern, "layout": call.layout}
+    o, lse = swath.attention(q, k, v, return_lse=True, **options)
+    if seed % 2:
+        options["dlse"] = np.random.default_rng(seed).standard_normal(lse.shape).astype(lse.dtype)
+    expected = oracle_attention_grad.attention(do, q, k, v, o, lse, wide=wide, **options)
+    found = swath.grad.attention(do, q, k, v, o, lse, **options)
+    actual = {n: flat_tokens(getattr(found, n), call.layout) for n in ("dq", "dk", "dv")}
+    actual |= {n: getattr(found, n) for n in ("dbias", "dkey_bias", "dsink")}
+    actual |= dict(zip(("da", "db"), found.dbias_lowrank or (None, None), strict=True))
+    for i, (dk, dv, dw) in enumerate(found.dextra_kv or ()):
+        actual |= {f"dk{i}": flat_tokens(dk, call.layout), f"dv{i}": flat_tokens(dv, call.layout)}
+        actual[f"dw{i}"] = dw
+    assert {n for n, x in actual.items() if x is not None} == set(expected)
+    for name, result in expected.items():
+        swath.testing.assert_close(
+            actual[name], result.value, terms=result.terms, magnitude=result.magnitude
+        )
 
 
 BAD: list[tuple[str, str, str, dict[str, Any]]] = [
