@@ -72,7 +72,8 @@ def run(files: Sequence[Path], output: Path) -> None:
     console.print(
         f"PSNR in dB (noisy: {psnr(noisy, picture):.2f}); milliseconds on one thread each,\n"
         f"fastest of several runs. Patches of {PATCH} x {PATCH}, neighbours within "
-        f"{WINDOW} x {WINDOW};\nscikit-image moves whole images instead of patches, OpenCV works on 8-bit Lab colours."
+        f"{WINDOW} x {WINDOW};\n"
+        "scikit-image moves whole images instead of patches, OpenCV works on 8-bit Lab colours."
     )
     if not others:
         console.print("OpenCV is not installed: opencv-python-headless adds its method.")
