@@ -204,6 +204,31 @@ def test_negated_views_are_read_as_they_are() -> None:
     assert torch.equal(st.conv2d(z.imag, LAYER()), st.conv2d(z.imag.contiguous(), LAYER()))
 
 
+def test_attention_and_its_merge_are_differentiated_through_both_results() -> None:
+    q, k, v = (_normal(1, 2, 6, 5, 8 + i).requires_grad_() for i in (0, 0, 1))
+    options = {"pattern": swath.patterns.Neighborhood(3), "scale": 0.5}
+    o, lse = st.attention(q, k, v, return_lse=True, **options)
+    alone = st.attention(q, k, v, **options)
+    assert torch.equal(alone, o)
+    do, dlse = _normal(*o.shape), _normal(*lse.shape)
+    plain = [t.detach() for t in (q, k, v, o, lse)]
+    found = torch.autograd.grad((o, lse), (q, k, v), (do, dlse))
+    for got, want in zip(
+        found, swath.grad.attention(do, *plain, dlse=dlse, **options)[:3], strict=True
+    ):
+        assert torch.equal(got, want)
+    (dq,) = torch.autograd.grad(alone, q, do)
+    assert torch.equal(dq, swath.grad.attention(do, *plain, **options).dq)
+
+    parts = [(_normal(2, 4, 3).requires_grad_(), _normal(2, 4).requires_grad_()) for _ in range(2)]
+    o, lse = st.merge_attention(parts)
+    leaves = [t for part in parts for t in part]
+    found = torch.autograd.grad((o, lse), leaves, (_normal(*o.shape), _normal(*lse.shape)))
+    whole = torch.stack([lse.detach() for _, lse in parts])
+    share = torch.softmax(whole, 0)
+    torch.testing.assert_close(found[0], share[0][..., None] * _normal(*o.shape))
+
+
 def test_layers_load_torch_weights() -> None:
     x = _normal(2, 4, 9, 9)
     theirs = torch.nn.Conv2d(4, 6, 3, padding="same", padding_mode="reflect", dilation=2)
@@ -221,6 +246,40 @@ def test_layers_load_torch_weights() -> None:
         z = x.clone()
         assert slicing(z) is z
     assert torch.equal(z, y)
+
+
+def test_sequence_layers_are_what_they_stand_for() -> None:
+    torch.manual_seed(0)
+    conv1d = torch.nn.functional.conv1d
+    x = _normal(2, 6, 20)
+    long = st.LongConv(6, 20, bias=True)
+    taps = long.k.flip(1)[:, None]
+    causal = conv1d(x, taps, padding=19, groups=6)[..., :20]
+    expected = causal + long.skip[:, None] * x + long.bias[:, None]
+    torch.testing.assert_close(long(x), expected, rtol=1e-4, atol=1e-5)
+
+    light = st.LightweightConv1d(6, 3, 1, 2, weight_softmax=True, bias=True)
+    taps = light.weight.softmax(2).repeat(3, 1, 1)  # head of channel c is c % 2
+    torch.testing.assert_close(light(x), conv1d(x, taps, light.bias, padding=1, groups=6))
+
+    dynamic = st.DynamicConv1d(6, 3, num_heads=2, weight_softmax=True)
+    t = x.permute(2, 0, 1)  # (T, B, C)
+    w = dynamic.weight_linear(t).view(20, 2, 2, 3).softmax(3)
+    past = torch.nn.functional.pad(t, (0, 0, 0, 0, 2, 0)).unfold(0, 3, 1).view(20, 2, 2, 3, 3)
+    expected = torch.einsum("tbhck,tbhk->tbhc", past, w).reshape(20, 2, 6)
+    torch.testing.assert_close(dynamic(t), expected)
+    assert list(dynamic.state_dict()) == ["weight_linear.weight"]
+
+    layer = st.Attention(12, 3)
+    tokens = _normal(2, 4, 5, 12)
+    q, k, v = layer.qkv(tokens).view(2, 20, 3, 3, 4).permute(2, 0, 3, 1, 4)
+    y = torch.nn.functional.scaled_dot_product_attention(q, k, v)
+    expected = layer.proj(y.transpose(1, 2).reshape(2, 4, 5, 12))
+    torch.testing.assert_close(layer(tokens), expected)
+    near = st.Attention(12, 3, swath.patterns.Neighborhood(3))
+    near.load_state_dict(layer.state_dict())
+    near(tokens).sum().backward()
+    assert near.qkv.weight.grad.abs().sum() > 0
 
 
 def test_a_network_trains_as_its_torch_twin() -> None:

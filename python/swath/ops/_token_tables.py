@@ -51,7 +51,7 @@ def nearest(grid: tuple[int, ...], factor: tuple[int, ...], is_exact: bool) -> I
 
 def inverse_table(idx: Indices, n: int) -> tuple[Indices, Indices]:
     """For idx (..., M): offsets (..., n + 1) and sources, the places of each of n tokens."""
-    flat = idx.reshape(-1, idx.shape[-1])
+    flat = idx.reshape(math.prod(idx.shape[:-1]), idx.shape[-1])
     order = np.argsort(flat, axis=-1, kind="stable").astype(np.int64)
     offsets = np.zeros((len(flat), n + 1), np.int64)
     for table, places in enumerate(flat):
