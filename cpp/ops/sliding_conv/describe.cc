@@ -59,8 +59,10 @@ ReadableSpan readable_span(const Operand& x) {
 
 void canonicalize_axes(ConvProblem& problem) {
   ConvAxis* axis = problem.axis;
-  for (int i = 2; i > 0; --i) {
+  int merges_left = 2;  // of three axes; those of one element without strides merge for ever
+  for (int i = 2; i > 0 && merges_left > 0; --i) {
     if (!can_merge(axis[i - 1], axis[i])) continue;
+    --merges_left;
     axis[i].in = axis[i].out = axis[i - 1].in * axis[i].in;
     for (int j = i - 1; j > 0; --j) axis[j] = axis[j - 1];
     axis[0] = ConvAxis{};

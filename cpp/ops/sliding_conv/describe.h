@@ -25,9 +25,6 @@ struct ReadableSpan {
 };
 ReadableSpan readable_span(const Operand& x);
 
-/// Merges and reorders axes (see ConvAxis).
-void canonicalize_axes(ConvProblem& problem);
-
 /// Merges and reorders axes (see ConvAxis); again does nothing more.
 void canonicalize_axes(ConvProblem& problem);
 
