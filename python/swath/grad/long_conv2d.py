@@ -93,7 +93,7 @@ def band_split(
     Parameters
     ----------
     dys : sequence of arrays of x's shape and dtype, or one array, shape (bands, *x.shape)
-        One for each band, highest first; None counts as zeros. At most 17 in a sequence.
+        One for each band, highest first; None counts as zeros. At most 31 in a sequence.
     x : array, shape (..., H, W)
         The forward's input; only its shape and dtype matter.
     cutoffs, metric, threads

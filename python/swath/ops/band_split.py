@@ -42,7 +42,7 @@ def band_split(
     Returns
     -------
     list of len(cutoffs) + 1 arrays of x's shape and dtype, highest band first
-        Above nine cutoffs they are views of one array.
+        Above 31 cutoffs they are views of one array.
 
     Raises
     ------
