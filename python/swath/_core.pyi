@@ -405,7 +405,7 @@ def depth_to_space(
     x: Array, block: object, order: object, layout: object, out: Array | None, threads: object, /
 ) -> Array: ...
 
-class AttentionPlan:
+class AttentionPlan(metaclass=_Pybind11Type):
     def __init__(
         self,
         patterns: list[tuple[object, ...]],
