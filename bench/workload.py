@@ -72,6 +72,11 @@ class Workload:
         return self.op in LAYOUTS or self.op in ("conv_transpose", "space_to_depth")
 
     @property
+    def has_holes(self) -> bool:
+        """A mask of valid samples; that of a deformable convolution is a factor."""
+        return "mask" in self.arrays and self.op != "deform_conv"
+
+    @property
     def is_dynamic(self) -> bool:
         """Taps for every position: the weight has the result's extents."""
         return self.op == "dynamic_conv"
@@ -120,7 +125,7 @@ class Workload:
             return lambda: long(values["u"], **gates)
         constant = [values[name] for name in ("weight", "bias") if name in values]
         x, plan = values["x"], plan_class(*constant, **self.kwargs)
-        if "mask" in values:
+        if self.has_holes:
             mask = values["mask"]
             return lambda: plan(x, mask)[0]
         return lambda: plan(x)
@@ -132,7 +137,7 @@ class Workload:
             kwargs["out"] = values["x"]
         positional, named = arguments(values)
         kwargs |= named
-        if "mask" in values or self.function == "band_split":
+        if self.has_holes or self.function == "band_split":
             return lambda: function(*positional, **kwargs)[0]
         if self.is_gradient:  # of one input: the only one that is not None
             return lambda: next(g for g in function(*positional, **kwargs) if g is not None)
@@ -230,7 +235,7 @@ def make_arrays(workload: Workload) -> dict[str, Array]:
     rng = np.random.default_rng(0)
     values = {}
     for name, (shape, dtype) in workload.arrays.items():
-        if name == "mask":
+        if name == "mask" and workload.has_holes:
             values[name] = tiled_mask(rng, shape)
             continue
         scale = 1 / math.sqrt(math.prod(shape[1:])) if name in ("weight", "k") else 1.0
@@ -274,7 +279,7 @@ def load(ops: Iterable[str], dtypes: Iterable[str], *, is_small: bool) -> list[W
 
 def from_case(op: str, case: Any, dtype: str, *, is_small: bool) -> Workload:
     arrays = {
-        name: (tuple(shape), "b8" if name == "mask" else dtype)
+        name: (tuple(shape), "b8" if name == "mask" and op != "deform_conv" else dtype)
         for name, shape in case.shapes.items()
     }
     name = case.name if dtype == "f32" else f"{case.name}_{dtype}"
@@ -298,6 +303,7 @@ def shrink(workload: Workload) -> Workload:
     for name, (shape, dtype) in workload.arrays.items():
         limit = TINY_KERNEL if name == "weight" else TINY_EXTENT
         lead = 1 if name == "k" else 2
+        lead += workload.function.startswith("sample_conv") and name == "weight"
         spatial = tuple(min(n, limit) for n in shape[lead:])
         arrays[name] = ((*shape[:lead], *spatial), dtype)
     kwargs = dict(workload.kwargs)
