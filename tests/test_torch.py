@@ -57,7 +57,10 @@ def test_same_bits_and_gradients_as_the_numpy_functions(case: str) -> None:
     dy = torch.from_numpy(np.random.default_rng(1).normal(size=y.shape).astype(np.float32))
     if y.requires_grad:
         found = torch.autograd.grad(y, inputs, dy, allow_unused=True)
-        values = st._functions.RULES[name].bind(args, options)
+        rule = st._functions.RULES[name]
+        if rule.cotangents != ("dy",):
+            return  # several results: compared in a test of their own
+        values = rule.bind(args, options)
         for tensor, gradient in zip(inputs, found, strict=True):
             want = _by_name(name, values, dy, tensor)
             assert (gradient is None) == (want is None)
@@ -72,8 +75,6 @@ def _all(result: Any) -> list[Any]:
 def _by_name(name: str, values: dict[str, Any], dy: Any, tensor: Any) -> Array | None:
     """What swath.grad gives for one tensor."""
     rule = st._functions.RULES[name]
-    if rule.cotangents != ("dy",):
-        pytest.skip("its gradients have a test of their own")
     plain = {k: _detached(v) for k, v in values.items() if k in rule.backward_parameters}
     found = rule.gradient(dy, **plain)
     for field, gradient in zip(rule.fields, found, strict=True):

@@ -172,7 +172,8 @@ class Template:
             if type(value) is str and value.startswith(_HOLE):
                 found[int(value[1:])] = gradient
             elif type(value) in (tuple, list):
-                for item, part in zip(value, gradient, strict=True):
+                # options may follow the arrays: extra keys end in "all" or "grid"
+                for item, part in zip(value, gradient, strict=False):
                     collect(item, part)
 
         for name, gradient in gradients.items():

@@ -57,7 +57,9 @@ class _Call:
 def _result_types(call: _Call, types: tuple[tuple[tuple[int, ...], Any], ...]) -> tuple[Any, ...]:
     """Shapes and dtypes of the results: those of a run on zeros without memory."""
     zeros = [np.broadcast_to(np.zeros((), dtype), shape) for shape, dtype in types]
-    return tuple(jax.ShapeDtypeStruct(y.shape, y.dtype) for y in call.run(*zeros))
+    # 64-bit integers are 32-bit ones unless jax is told otherwise
+    as_jax = jax.dtypes.canonicalize_dtype
+    return tuple(jax.ShapeDtypeStruct(y.shape, as_jax(y.dtype)) for y in call.run(*zeros))
 
 
 def _types(arrays: Sequence[Any]) -> tuple[tuple[tuple[int, ...], Any], ...]:
@@ -74,7 +76,7 @@ def _callback(
         plain = [np.asarray(a) for a in given]
         n_mapped = plain[0].ndim - ranks[0] if plain else 0
         results = _over_rows(run, plain, n_mapped, fold) if n_mapped else run(*plain)
-        return tuple(np.asarray(y) for y in results)
+        return tuple(np.asarray(y, t.dtype) for y, t in zip(results, types, strict=True))
 
     return tuple(jax.pure_callback(host, tuple(types), *arrays, vmap_method="expand_dims"))
 
