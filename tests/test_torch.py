@@ -186,11 +186,18 @@ def test_views_are_read_in_place_and_out_is_given_back() -> None:
         assert st.conv2d(x, w.requires_grad_(), out=out) is out
 
 
+def _fake(x: Any) -> Any:
+    """A tensor without memory, as tracing makes them."""
+    return torch._subclasses.fake_tensor.FakeTensorMode().from_tensor(x)
+
+
+@pytest.mark.filterwarnings("default")  # torch warns that a fake tensor's memory was asked for
 @pytest.mark.parametrize(
     ("make", "error"),
     [
         (lambda x: x.to("meta"), swath.DeviceError),
         (lambda x: x.to_sparse(), swath.LayoutError),
+        (lambda x: _fake(x), swath.LayoutError),
         (lambda x: x.int(), swath.DTypeError),
         (lambda x: torch.complex(x, x).conj(), swath.DTypeError),
     ],

@@ -101,9 +101,7 @@ def _rule(name: str) -> Rule:
     function, gradient = getattr(swath, name), getattr(swath.grad, name)
     parameters = tuple(inspect.signature(function).parameters)
     backward = tuple(inspect.signature(gradient).parameters)
-    cotangents = tuple(
-        p for p in backward if p.startswith("d") and p not in parameters and p != "delta"
-    )
+    cotangents = tuple(p for p in backward if p.startswith("d") and p not in parameters)
     outputs = tuple(
         p for p in backward if p not in parameters and p not in cotangents and p != "needs"
     )

@@ -49,7 +49,6 @@ from swath.grad.pooling import (
     max_pool1d,
     max_pool2d,
     max_pool3d,
-    sliding_reduce,
 )
 from swath.grad.sample_conv import (
     MixKernelsGrads,
@@ -57,6 +56,7 @@ from swath.grad.sample_conv import (
     sample_conv1d,
     sample_conv2d,
 )
+from swath.grad.sliding_reduce import sliding_reduce
 from swath.grad.space_to_depth import depth_to_space, space_to_depth
 from swath.grad.tokens import (
     PoolTokensGrads,
