@@ -47,6 +47,7 @@ from swath.ops.long_conv2d import long_conv2d
 from swath.ops.long_conv_plan import LongConv
 from swath.ops.merge_attention import merge_attention
 from swath.ops.partial_conv import partial_conv1d, partial_conv2d, partial_conv3d
+from swath.ops.pool_tokens import pool_tokens
 from swath.ops.pooling import (
     avg_pool1d,
     avg_pool2d,
@@ -64,7 +65,6 @@ from swath.ops.spatial_gate import branch_select, spatial_gate, spatial_softmax_
 from swath.ops.tokens import (
     PackedTokens,
     pack_tokens,
-    pool_tokens,
     put_tokens,
     take_tokens,
     unpack_tokens,

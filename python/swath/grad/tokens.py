@@ -12,7 +12,7 @@ from swath._types import Array, Ints, Needs
 from swath.grad._results import InputGradient
 from swath.ops import _token_tables as tables
 from swath.ops import tokens
-from swath.ops.tokens import PoolMode
+from swath.ops.pool_tokens import PoolMode, read_pooling, weight_axes
 
 
 def take_tokens(dy: Array, x: Array, idx: Array, *, threads: int | None = None) -> InputGradient:
@@ -229,7 +229,7 @@ def pool_tokens(
     """
     op = "grad.pool_tokens"
     x, dy = as_array(x), as_array(dy)
-    on, factors = tokens.read_pooling(op, x, grid, factor, mode, weights)
+    on, factors = read_pooling(op, x, grid, factor, mode, weights)
     cells = tables.cells(on.grid, factors)
     needed = (*on.lead, *on.tokens(cells.shape), shape_of(x)[-1])
     if shape_of(dy) != needed:
@@ -278,7 +278,7 @@ class _PoolGrad(NamedTuple):
             shares = (1 / np.diff(self.cells.offsets)).astype(_sum_dtype(self.dy))
             options |= {"weight": "source", "weights_are_sums": True}
             return self._call(self.dy, "dy", None, self.cells.cell_of_token, shares, None, options)
-        n_axes = tokens.weight_axes(self.op, weights, self.on)
+        n_axes = weight_axes(self.op, weights, self.on)
         options |= {"weight": "row", "n_weight_axes": n_axes}
         return self._call(self.dy, "dy", None, self.cells.cell_of_token, weights, None, options)
 
@@ -289,7 +289,7 @@ class _PoolGrad(NamedTuple):
             "x_axes": self.on.axes,
             "g_axes": list(range(n_lead, n_lead + len(self.on.tokens(self.cells.shape)))),
             **self.on.result(self.on.grid),
-            "n_weight_axes": tokens.weight_axes(self.op, weights, self.on),
+            "n_weight_axes": weight_axes(self.op, weights, self.on),
             "weights_result": list(shape_of(as_array(weights))),
         }
         return self._call(self.x, "x", None, self.cells.cell_of_token, None, self.dy, options)
