@@ -12,7 +12,7 @@
 namespace swath::python {
 namespace {
 
-constexpr const char* kName = "Attention";
+constexpr const char* kPlanName = "Attention";
 constexpr size_t kCapacity = 8;
 
 bool same(const TensorDesc& a, const TensorDesc& b) noexcept {
@@ -67,21 +67,22 @@ class AttentionPlan {
         sink_(std::move(sink)),
         layout_(std::move(layout)) {
     params_ =
-        read_attention_params(kName, arguments(py::none(), py::none(), py::none(), py::none()));
+        read_attention_params(kPlanName, arguments(py::none(), py::none(), py::none(), py::none()));
   }
 
   py::object run(py::handle q, py::handle k, py::handle v, py::handle low_rank, py::handle key_bias,
                  py::handle key_mask, py::handle extra_kv, py::handle return_lse, py::handle out,
                  py::handle threads) const {
-    Call call(kName, Accept::floats, kMaxArrays);
+    Call call(kPlanName, Accept::floats, kMaxArrays);
     const TensorDesc& q_desc = call.input(0, q, "q");
     const TensorDesc& k_desc = call.input(1, k, "k");
     const TensorDesc& v_desc = call.input(2, v, "v");
     AttentionParams params = params_;
-    params.return_lse = read_bool(return_lse, {kName, "return_lse"});
-    const AttentionInputs in = read_attention(
-        call, kName, arguments(low_rank, key_bias, key_mask, extra_kv), q_desc, k_desc, v_desc, 3);
-    const int n_threads = read_threads(threads, {kName, "threads"});
+    params.return_lse = read_bool(return_lse, {kPlanName, "return_lse"});
+    const AttentionInputs in =
+        read_attention(call, kPlanName, arguments(low_rank, key_bias, key_mask, extra_kv), q_desc,
+                       k_desc, v_desc, 3);
+    const int n_threads = read_threads(threads, {kPlanName, "threads"});
     call.out(out);
     std::vector<py::object> found = call.run_all(plan_for(in, params, call.options()), n_threads);
     if (!params.return_lse) return std::move(found[0]);

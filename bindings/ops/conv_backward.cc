@@ -9,14 +9,14 @@
 namespace swath::python {
 namespace {
 
-constexpr const char* kConvNames[] = {"grad.conv1d", "grad.conv2d", "grad.conv3d"};
-constexpr const char* kGatedNames[] = {"grad.gated_conv1d", "grad.gated_conv2d",
-                                       "grad.gated_conv3d"};
-constexpr const char* kPartialNames[] = {"grad.partial_conv1d", "grad.partial_conv2d",
-                                         "grad.partial_conv3d"};
-constexpr const char* kTransposeNames[] = {"grad.conv_transpose1d", "grad.conv_transpose2d",
-                                           "grad.conv_transpose3d"};
-constexpr std::string_view kInputs[] = {"x", "weight", "bias", "scale", "shift", "residual"};
+constexpr const char* kConvGradNames[] = {"grad.conv1d", "grad.conv2d", "grad.conv3d"};
+constexpr const char* kGatedGradNames[] = {"grad.gated_conv1d", "grad.gated_conv2d",
+                                           "grad.gated_conv3d"};
+constexpr const char* kPartialGradNames[] = {"grad.partial_conv1d", "grad.partial_conv2d",
+                                             "grad.partial_conv3d"};
+constexpr const char* kTransposeGradNames[] = {"grad.conv_transpose1d", "grad.conv_transpose2d",
+                                               "grad.conv_transpose3d"};
+constexpr std::string_view kConvInputs[] = {"x", "weight", "bias", "scale", "shift", "residual"};
 
 ConvNeeds read_conv_needs(py::handle object, std::span<const std::string_view> inputs,
                           const char* op) {
@@ -31,7 +31,7 @@ py::tuple conv_grad(int ndim, py::handle dy, py::handle x, py::handle weight, py
                     py::handle passthrough, py::handle activation, py::handle scale,
                     py::handle shift, py::handle residual, py::handle residual_order,
                     py::handle needs, py::handle threads) {
-  const char* op = kConvNames[ndim - 1];
+  const char* op = kConvGradNames[ndim - 1];
   Call call(op);
   const TensorDesc& dy_desc = call.input(kGradDy, dy, "dy");
   const TensorDesc& x_desc = call.input(kGradX, x, "x");
@@ -44,7 +44,7 @@ py::tuple conv_grad(int ndim, py::handle dy, py::handle x, py::handle weight, py
       read_conv_settings(ndim, op,
                          {stride, padding, dilation, groups, padding_mode, layout, channels,
                           passthrough, activation, residual_order, threads});
-  const ConvNeeds n = read_conv_needs(needs, kInputs, op);
+  const ConvNeeds n = read_conv_needs(needs, kConvInputs, op);
   const std::vector<bool> wanted = {n.x,
                                     n.weight,
                                     n.bias,
@@ -64,7 +64,7 @@ py::tuple gated_conv_grad(int ndim, py::handle dy, py::handle x, py::handle weig
                           py::handle channels, py::handle passthrough, py::handle scale,
                           py::handle shift, py::handle residual, py::handle needs,
                           py::handle threads) {
-  const char* op = kGatedNames[ndim - 1];
+  const char* op = kGatedGradNames[ndim - 1];
   Call call(op);
   const TensorDesc& dy_desc = call.input(kGradDy, dy, "dy");
   const TensorDesc& x_desc = call.input(kGradX, x, "x");
@@ -86,7 +86,7 @@ py::tuple gated_conv_grad(int ndim, py::handle dy, py::handle x, py::handle weig
                                                     {},
                                                     threads});
   const GatedConvParams params{settings.params, read_gate(gate, order, op)};
-  const ConvNeeds n = read_conv_needs(needs, kInputs, op);
+  const ConvNeeds n = read_conv_needs(needs, kConvInputs, op);
   const std::vector<bool> wanted = {n.x,
                                     n.weight,
                                     n.bias,
@@ -103,7 +103,7 @@ py::tuple partial_conv_grad(int ndim, py::handle dy, py::handle x, py::handle we
                             py::handle dilation, py::handle groups, py::handle renormalize,
                             py::handle mask_update, py::handle eps, py::handle layout,
                             py::handle activation, py::handle needs, py::handle threads) {
-  const char* op = kPartialNames[ndim - 1];
+  const char* op = kPartialGradNames[ndim - 1];
   Call call(op);
   const TensorDesc& dy_desc = call.input(kPartialGradDy, dy, "dy");
   const TensorDesc& x_desc = call.input(kPartialGradX, x, "x");
@@ -114,7 +114,7 @@ py::tuple partial_conv_grad(int ndim, py::handle dy, py::handle x, py::handle we
   const ConvSettings settings = read_conv_settings(
       ndim, op, {stride, padding, dilation, groups, {}, layout, {}, {}, activation, {}, threads});
   const PartialOptions options = read_partial_options(renormalize, mask_update, eps, op);
-  const ConvNeeds n = read_conv_needs(needs, std::span(kInputs).first(3), op);
+  const ConvNeeds n = read_conv_needs(needs, std::span(kConvInputs).first(3), op);
   const std::vector<bool> wanted = {n.x, n.weight, n.bias};
   const Plan plan = plan_partial_conv_backward(dy_desc, x_desc, weight_desc, bias_desc, mask_desc,
                                                options.with(settings.params), n, call.options());
@@ -125,7 +125,7 @@ py::tuple conv_transpose_grad(int ndim, py::handle dy, py::handle x, py::handle 
                               py::handle bias, py::handle stride, py::handle padding,
                               py::handle dilation, py::handle groups, py::handle output_padding,
                               py::handle layout, py::handle needs, py::handle threads) {
-  const char* op = kTransposeNames[ndim - 1];
+  const char* op = kTransposeGradNames[ndim - 1];
   Call call(op);
   const TensorDesc& dy_desc = call.input(kGradDy, dy, "dy");
   const TensorDesc& x_desc = call.input(kGradX, x, "x");
@@ -133,7 +133,7 @@ py::tuple conv_transpose_grad(int ndim, py::handle dy, py::handle x, py::handle 
   const TensorDesc* bias_desc = call.optional_input(kGradBias, bias, "bias");
   const ConvTransposeParams p =
       read_conv_transpose(ndim, op, {stride, padding, dilation, groups, output_padding, layout});
-  const ConvNeeds n = read_conv_needs(needs, std::span(kInputs).first(3), op);
+  const ConvNeeds n = read_conv_needs(needs, std::span(kConvInputs).first(3), op);
   const int n_threads = read_threads(threads, {op, "threads"});
   const std::vector<bool> wanted = {n.x, n.weight, n.bias};
   const Plan plan =

@@ -6,7 +6,8 @@
 namespace swath::python {
 namespace {
 
-constexpr const char* kNames[] = {"conv_transpose1d", "conv_transpose2d", "conv_transpose3d"};
+constexpr const char* kTransposeNames[] = {"conv_transpose1d", "conv_transpose2d",
+                                           "conv_transpose3d"};
 
 /// The padding of an adjoint takes away from its output; the rules by name speak of inputs.
 Padding read_given_padding(py::handle object, int ndim, ArgName name) {
@@ -18,7 +19,7 @@ py::object conv_transpose(int ndim, py::handle x, py::handle weight, py::handle 
                           py::handle stride, py::handle padding, py::handle dilation,
                           py::handle groups, py::handle output_padding, py::handle layout,
                           py::handle out, py::handle threads) {
-  const char* op = kNames[ndim - 1];
+  const char* op = kTransposeNames[ndim - 1];
   Call call(op);
   const TensorDesc& x_desc = call.input(kConvX, x, "x");
   const TensorDesc& weight_desc = call.input(kConvWeight, weight, "weight");

@@ -8,11 +8,11 @@ namespace swath::python {
 namespace {
 
 /// The public functions, by the index that they pass.
-struct Name {
+struct DynamicNames {
   int ndim;
   const char *forward, *backward;
 };
-constexpr Name kNames[] = {
+constexpr DynamicNames kDynamicNames[] = {
     {1, "dynamic_conv1d", "grad.dynamic_conv1d"},
     {2, "dynamic_conv2d", "grad.dynamic_conv2d"},
     {1, "lightweight_conv1d", "grad.lightweight_conv1d"},
@@ -24,12 +24,12 @@ py::object dynamic_conv(int which, py::handle x, py::handle weight, py::handle k
                         py::handle stride, py::handle dilation, py::handle padding,
                         py::handle softmax, py::handle renormalize_padding, py::handle map,
                         py::handle layout, py::handle out, py::handle threads) {
-  const char* op = kNames[which].forward;
+  const char* op = kDynamicNames[which].forward;
   Call call(op);
   const TensorDesc& x_desc = call.input(0, x, "x");
   const TensorDesc& weight_desc = call.input(1, weight, "weight");
   const DynamicConvParams p =
-      read_dynamic(kNames[which].ndim, op,
+      read_dynamic(kDynamicNames[which].ndim, op,
                    {kernel, stride, dilation, padding, softmax, renormalize_padding, map, layout});
   const int n_threads = read_threads(threads, {op, "threads"});
   call.out(out);
@@ -41,14 +41,14 @@ py::object dynamic_conv_backward(int which, py::handle dy, py::handle x, py::han
                                  py::handle padding, py::handle softmax,
                                  py::handle renormalize_padding, py::handle map, py::handle layout,
                                  py::handle needs, py::handle threads) {
-  const char* op = kNames[which].backward;
+  const char* op = kDynamicNames[which].backward;
   static constexpr std::string_view kInputs[] = {"x", "weight"};
   Call call(op);
   const TensorDesc& dy_desc = call.input(0, dy, "dy");
   const TensorDesc& x_desc = call.input(1, x, "x");
   const TensorDesc& weight_desc = call.input(2, weight, "weight");
   const DynamicConvParams p =
-      read_dynamic(kNames[which].ndim, op,
+      read_dynamic(kDynamicNames[which].ndim, op,
                    {kernel, stride, dilation, padding, softmax, renormalize_padding, map, layout});
   const std::vector<bool> needed = read_needs(needs, kInputs, op);
   const int n_threads = read_threads(threads, {op, "threads"});

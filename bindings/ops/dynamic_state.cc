@@ -8,13 +8,13 @@
 namespace swath::python {
 namespace {
 
-constexpr const char* kName = "DynamicConv1d.init_state";
+constexpr const char* kStateName = "DynamicConv1d.init_state";
 
 DType dtype_of(const std::string& name) {
   for (const DType dtype : {DType::f32, DType::f64, DType::f16, DType::bf16}) {
     if (name == name_of(dtype)) return dtype;
   }
-  throw Error(ErrorCode::param, kName, "dtype", "dtype is of no plan");
+  throw Error(ErrorCode::param, kStateName, "dtype", "dtype is of no plan");
 }
 
 }  // namespace
@@ -30,16 +30,16 @@ std::unique_ptr<DynamicState> DynamicState::make(const std::string& dtype,
   state->batch = batch;
   state->n_seen = n_seen;
   const int64_t extents[] = {batch, std::max<int64_t>(channels, 0), columns};
-  check_extents({kName, "batch"}, 3, extents);
+  check_extents({kStateName, "batch"}, 3, extents);
   if (batch < 0 || columns < 0 || n_seen < 0) {
-    throw Error(ErrorCode::param, kName, "batch",
+    throw Error(ErrorCode::param, kStateName, "batch",
                 format("batch is {}, needed is a number >= 0", batch));
   }
   if (channels >= 0) state->set_channels(channels);
   const std::string_view bytes = data;
   const size_t n_bytes = state->history ? state->history->n_bytes() : 0;
   if (!bytes.empty() && bytes.size() != n_bytes) {
-    throw Error(ErrorCode::param, kName, "data", "shape and bytes do not fit together");
+    throw Error(ErrorCode::param, kStateName, "data", "shape and bytes do not fit together");
   }
   if (!bytes.empty()) std::memcpy(state->history->memory.get(), bytes.data(), bytes.size());
   state->set_made();

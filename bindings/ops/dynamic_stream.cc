@@ -16,7 +16,7 @@
 namespace swath::python {
 namespace {
 
-constexpr const char* kName = "DynamicConv1d";
+constexpr const char* kStreamName = "DynamicConv1d";
 constexpr const char* kInitName = "DynamicConv1d.init_state";
 constexpr const char* kStepName = "DynamicConv1d.step";
 constexpr const char* kFlushName = "DynamicConv1d.flush";
@@ -31,13 +31,13 @@ std::unique_ptr<DynamicConvPlan> DynamicConvPlan::make(py::handle weight,
                                                        py::handle threads) {
   auto plan = std::make_unique<DynamicConvPlan>();
   ArrayArg array;
-  read_array(weight, {kName, "weight"}, Accept::floats, array);
+  read_array(weight, {kStreamName, "weight"}, Accept::floats, array);
   plan->weight_ = Buffer(array.view);
-  plan->params_ = read_dynamic(1, kName, options);
-  plan->n_threads_ = read_threads(threads, {kName, "threads"});
+  plan->params_ = read_dynamic(1, kStreamName, options);
+  plan->n_threads_ = read_threads(threads, {kStreamName, "threads"});
   const TensorDesc& w = plan->weight_->desc;
   if (w.rank != 2) {
-    throw Error(ErrorCode::shape, kName, "weight",
+    throw Error(ErrorCode::shape, kStreamName, "weight",
                 format("weight has {} axes {}, needed is (H, K)", w.rank, shape_text(w)));
   }
   // Refuses at once what no x could fit.
@@ -63,10 +63,10 @@ Plan DynamicConvPlan::cached(PlanCache& cache, const Call& call, const PlanCache
 }
 
 py::object DynamicConvPlan::run(py::handle x, py::handle out, py::handle threads) const {
-  Call call(kName);
+  Call call(kStreamName);
   const TensorDesc& x_desc = call.input(0, x, "x");
   call.constant(1, *weight_);
-  const int n_threads = threads_of_call(kName, threads);
+  const int n_threads = threads_of_call(kStreamName, threads);
   call.out(out);
   const PlanOptions options = call.options();
   return call.run(
@@ -183,9 +183,9 @@ int DynamicConvPlan::threads_of_call(const char* op, py::handle threads) const {
 }
 
 Plan DynamicConvPlan::plan_for(const std::vector<int64_t>& shape) const {
-  check_extents({kName, "shape"}, static_cast<int64_t>(shape.size()), shape.data());
+  check_extents({kStreamName, "shape"}, static_cast<int64_t>(shape.size()), shape.data());
   if (std::any_of(shape.begin(), shape.end(), [](int64_t n) { return n < 0; })) {
-    throw Error(ErrorCode::shape, kName, "shape", "shape has a negative extent");
+    throw Error(ErrorCode::shape, kStreamName, "shape", "shape has a negative extent");
   }
   const TensorDesc x =
       contiguous_desc(weight_->desc.dtype, shape.data(), static_cast<int>(shape.size()));

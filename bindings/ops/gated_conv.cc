@@ -5,7 +5,7 @@
 namespace swath::python {
 namespace {
 
-constexpr const char* kNames[] = {"gated_conv1d", "gated_conv2d", "gated_conv3d"};
+constexpr const char* kGatedNames[] = {"gated_conv1d", "gated_conv2d", "gated_conv3d"};
 
 py::object gated_conv(int ndim, py::handle x, py::handle weight, py::handle bias,
                       py::handle activation, py::handle gate, py::handle order, py::handle stride,
@@ -13,7 +13,7 @@ py::object gated_conv(int ndim, py::handle x, py::handle weight, py::handle bias
                       py::handle padding_mode, py::handle layout, py::handle channels,
                       py::handle passthrough, py::handle scale, py::handle shift,
                       py::handle residual, py::handle out, py::handle threads) {
-  const char* op = kNames[ndim - 1];
+  const char* op = kGatedNames[ndim - 1];
   Call call(op);
   const TensorDesc& x_desc = call.input(kConvX, x, "x");
   const TensorDesc& weight_desc = call.input(kConvWeight, weight, "weight");

@@ -5,14 +5,14 @@
 namespace swath::python {
 namespace {
 
-constexpr const char* kNames[] = {"partial_conv1d", "partial_conv2d", "partial_conv3d"};
+constexpr const char* kPartialNames[] = {"partial_conv1d", "partial_conv2d", "partial_conv3d"};
 
 py::object partial_conv(int ndim, py::handle x, py::handle weight, py::handle bias, py::handle mask,
                         py::handle stride, py::handle padding, py::handle dilation,
                         py::handle groups, py::handle renormalize, py::handle mask_update,
                         py::handle eps, py::handle layout, py::handle activation, py::handle out,
                         py::handle threads) {
-  const char* op = kNames[ndim - 1];
+  const char* op = kPartialNames[ndim - 1];
   Call call(op);
   const TensorDesc& x_desc = call.input(kPartialX, x, "x");
   const TensorDesc& weight_desc = call.input(kPartialWeight, weight, "weight");

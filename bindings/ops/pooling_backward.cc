@@ -5,22 +5,22 @@
 namespace swath::python {
 namespace {
 
-constexpr const char* kAvgNames[] = {"grad.avg_pool1d", "grad.avg_pool2d", "grad.avg_pool3d"};
-constexpr const char* kMaxNames[] = {"grad.max_pool1d", "grad.max_pool2d", "grad.max_pool3d"};
-constexpr std::string_view kInputs[] = {"x"};
+constexpr const char* kAvgGradNames[] = {"grad.avg_pool1d", "grad.avg_pool2d", "grad.avg_pool3d"};
+constexpr const char* kMaxGradNames[] = {"grad.max_pool1d", "grad.max_pool2d", "grad.max_pool3d"};
+constexpr std::string_view kPoolInputs[] = {"x"};
 
 py::tuple avg_pool_backward(int ndim, py::handle dy, py::handle x, py::handle window,
                             py::handle stride, py::handle padding, py::handle dilation,
                             py::handle count_include_pad, py::handle layout, py::handle needs,
                             py::handle threads) {
-  const char* op = kAvgNames[ndim - 1];
+  const char* op = kAvgGradNames[ndim - 1];
   Call call(op);
   const TensorDesc& dy_desc = call.input(0, dy, "dy");
   const TensorDesc& x_desc = call.input(1, x, "x");
   PoolingParams p = read_pooling(ndim, op, window, stride, padding, dilation, layout);
   p.op = PoolOp::mean;
   p.count_include_pad = read_bool(count_include_pad, {op, "count_include_pad"});
-  const std::vector<bool> needed = read_needs(needs, kInputs, op);
+  const std::vector<bool> needed = read_needs(needs, kPoolInputs, op);
   const int n_threads = read_threads(threads, {op, "threads"});
   const Plan plan = plan_pooling_backward(dy_desc, x_desc, p, call.options());
   return call.run_gradients(plan, n_threads, needed);
@@ -29,13 +29,13 @@ py::tuple avg_pool_backward(int ndim, py::handle dy, py::handle x, py::handle wi
 py::tuple max_pool_backward(int ndim, py::handle dy, py::handle x, py::handle window,
                             py::handle stride, py::handle padding, py::handle dilation,
                             py::handle layout, py::handle needs, py::handle threads) {
-  const char* op = kMaxNames[ndim - 1];
+  const char* op = kMaxGradNames[ndim - 1];
   Call call(op);
   const TensorDesc& dy_desc = call.input(0, dy, "dy");
   const TensorDesc& x_desc = call.input(1, x, "x");
   PoolingParams p = read_pooling(ndim, op, window, stride, padding, dilation, layout);
   p.op = PoolOp::max;
-  const std::vector<bool> needed = read_needs(needs, kInputs, op);
+  const std::vector<bool> needed = read_needs(needs, kPoolInputs, op);
   const int n_threads = read_threads(threads, {op, "threads"});
   const Plan plan = plan_pooling_backward(dy_desc, x_desc, p, call.options());
   return call.run_gradients(plan, n_threads, needed);
@@ -49,7 +49,7 @@ py::tuple sliding_reduce_backward(py::handle dy, py::handle x, py::handle window
   const TensorDesc& dy_desc = call.input(0, dy, "dy");
   const TensorDesc& x_desc = call.input(1, x, "x");
   const ReduceParams p = read_reduce(op, x_desc, window, axis, reduction, padding);
-  const std::vector<bool> needed = read_needs(needs, kInputs, op);
+  const std::vector<bool> needed = read_needs(needs, kPoolInputs, op);
   const int n_threads = read_threads(threads, {op, "threads"});
   const Plan plan = plan_sliding_reduce_backward(dy_desc, x_desc, p.axis, p.window, p.op, p.padding,
                                                  call.options());

@@ -7,7 +7,7 @@
 namespace swath::python {
 namespace {
 
-constexpr const char* kNames[] = {"sample_conv1d", "sample_conv2d"};
+constexpr const char* kSampleNames[] = {"sample_conv1d", "sample_conv2d"};
 constexpr const char* kGradNames[] = {"grad.sample_conv1d", "grad.sample_conv2d"};
 
 /// The arrays of a call, from slot `first` on.
@@ -31,7 +31,7 @@ py::object sample_conv(int ndim, py::handle x, py::handle weight, py::handle bia
                        py::handle channels, py::handle passthrough, py::handle activation,
                        py::handle scale, py::handle shift, py::handle residual,
                        py::handle residual_order, py::handle out, py::handle threads) {
-  const char* op = kNames[ndim - 1];
+  const char* op = kSampleNames[ndim - 1];
   Call call(op);
   const Inputs in(call, kConvX, x, weight, bias, scale, shift, residual);
   const ConvSettings settings =

@@ -6,14 +6,14 @@
 namespace swath::python {
 namespace {
 
-constexpr const char* kNames[] = {"conv1d", "conv2d", "conv3d"};
+constexpr const char* kConvNames[] = {"conv1d", "conv2d", "conv3d"};
 
 py::object conv(int ndim, py::handle x, py::handle weight, py::handle bias, py::handle stride,
                 py::handle padding, py::handle dilation, py::handle groups, py::handle padding_mode,
                 py::handle layout, py::handle channels, py::handle passthrough,
                 py::handle activation, py::handle scale, py::handle shift, py::handle residual,
                 py::handle residual_order, py::handle out, py::handle threads) {
-  const char* op = kNames[ndim - 1];
+  const char* op = kConvNames[ndim - 1];
   Call call(op);
   const TensorDesc& x_desc = call.input(kConvX, x, "x");
   const TensorDesc& weight_desc = call.input(kConvWeight, weight, "weight");

@@ -14,6 +14,9 @@ else()
   set(SWATH_FLAGS_baseline "")
 endif()
 
+set(SWATH_SKIP_CLUSTERS "" CACHE STRING "Clusters to leave out, separated by ';'")
+list(REMOVE_ITEM SWATH_CLUSTERS ${SWATH_SKIP_CLUSTERS})
+
 # -O2: the kernels are written in vectors, -O3 made the objects 10 to 45 % larger and none faster.
 # No exceptions, no contraction (mul_add says where to fuse), no link-time optimisation: an inlined
 # copy of one cluster's code must never reach a machine that lacks the cluster.

@@ -57,6 +57,11 @@ struct RunSink {
 
 SWATH_ALWAYS_INLINE int first_lane(uint32_t lanes) { return __builtin_ctz(lanes); }
 
+/// The lane's bit where the condition holds. A function because GCC 12's shift sanitizer evaluates
+/// an array index inside `(a[l] < b ? 1u : 0u) << l` on the failing path only and then reads
+/// a[junk].
+SWATH_ALWAYS_INLINE uint32_t lane_if(bool holds, int l) { return (holds ? 1u : 0u) << l; }
+
 /// Runs f(lane) over the set bits.
 template <class F>
 SWATH_ALWAYS_INLINE void for_bits(uint32_t lanes, const F& f) {

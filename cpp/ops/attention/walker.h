@@ -264,7 +264,7 @@ struct Walker {
     for (int64_t s = 0; s < pattern.n_segments; ++s) {
       KeyRun run;
       for_bits(lanes, [&](int l) {
-        run.lanes |= (pattern.visible[segment[l] * pattern.n_segments + s] ? 1u : 0u) << l;
+        run.lanes |= lane_if(pattern.visible[segment[l] * pattern.n_segments + s] != 0, l);
       });
       run.first = pattern.n_prefix + pattern.starts[s];
       run.count = pattern.starts[s + 1] - pattern.starts[s];
@@ -283,7 +283,7 @@ struct Walker {
       uint32_t same = 0;
       for_bits(lanes, [&](int l) {
         const int64_t other = (tile.token[l] - pattern.n_prefix) / pattern.block_q;
-        same |= (other == block ? 1u : 0u) << l;
+        same |= lane_if(other == block, l);
       });
       lanes &= ~same;
       const auto row = [&](const int64_t* s) {
@@ -318,7 +318,7 @@ struct Walker {
       for_bits(lanes, [&](int l) {
         const uint8_t* row = mask + (tile.token[l] - pattern.n_prefix) * s[2] + j * s[3];
         for (int64_t i = 0; i < n; ++i) {
-          const uint32_t bit = (row[i * s[3]] != 0 ? 1u : 0u) << l;
+          const uint32_t bit = lane_if(row[i * s[3]] != 0, l);
           bits[i] = static_cast<uint16_t>(bits[i] | bit);
           any |= bit;
         }
@@ -339,7 +339,7 @@ struct Walker {
   void walk() {
     uint32_t prefix = 0;
     for (int l = 0; l < tile.n; ++l) {
-      prefix |= (tile.token[l] < pattern.n_prefix ? 1u : 0u) << l;
+      prefix |= lane_if(tile.token[l] < pattern.n_prefix, l);
     }
     KeyRun run;
     run.lanes = prefix;
