@@ -186,13 +186,33 @@ Padding read_padding(py::handle object, int ndim, ArgName name) {
   return padding;
 }
 
+/// The array of an argument that is one, or a list of lists, with two axes; null for all others.
+py::object read_table(py::handle object, ArgName name) {
+  py::object array = py::reinterpret_borrow<py::object>(object);
+  if (!PyArray_Check(object.ptr())) {
+    if (!py::hasattr(object, "__array__")) {
+      if (!is_sequence(object.ptr())) return {};
+      const py::object items = items_of(object, name);
+      if (length(items) == 0 || !is_sequence(item(items, 0).ptr())) return {};
+    }
+    array =
+        py::reinterpret_steal<py::object>(PyArray_FromAny(object.ptr(), nullptr, 0, 0, 0, nullptr));
+    if (!array) {  // ragged
+      PyErr_Clear();
+      return {};
+    }
+  }
+  return PyArray_NDIM(as_ndarray(array.ptr())) == 2 ? array : py::object();
+}
+
 Dilation read_dilation(py::handle object, int ndim, ArgName name) {
   Dilation dilation;
-  if (!PyArray_Check(object.ptr()) || PyArray_NDIM(as_ndarray(object.ptr())) != 2) {
+  const py::object table = read_table(object, name);
+  if (!table) {
     dilation.all = read_extents(object, ndim, name);
     return dilation;
   }
-  PyArrayObject* given = as_ndarray(object.ptr());
+  PyArrayObject* given = as_ndarray(table.ptr());
   if (!PyArray_ISINTEGER(given)) refuse(name, object, "an integer array");
   if (PyArray_DIM(given, 1) != ndim) {
     refuse(ErrorCode::shape, name,

@@ -91,6 +91,8 @@ PARAMS = [
     _conv("text_stride", "ParamError", "stride", stride="two"),
     _conv("huge_stride", "ParamError", "stride", stride=2**70),
     _conv("none_stride", "ParamError", "stride", stride=None),
+    _conv("float_dilation_table", "ParamError", "dilation", dilation=[[1.0, 1.0]] * 4),
+    _conv("ragged_dilation_table", "ParamError", "dilation", dilation=[[1, 1], [1]] * 2),
     _conv("zero_dilation", "ParamError", "dilation", dilation=0),
     _conv("negative_dilation", "ParamError", "dilation", dilation=(1, -2)),
     _conv(

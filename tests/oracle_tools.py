@@ -96,6 +96,21 @@ def pool_weight_grad(dy: Array, x: Array, rows: Array, shape: tuple[int, ...]) -
     return Result(full.sum(axes).reshape(shape), size.sum(axes).reshape(shape), max(terms, 1))
 
 
+def places(grid: tuple[int, ...], factor: tuple[int, ...]) -> Array:
+    """The place of each token in its cell, in the order of the tokens."""
+    own = [tuple(i % f for i, f in zip(at, factor, strict=True)) for at in np.ndindex(*grid)]
+    return np.array([np.ravel_multi_index(at, factor) for at in own])
+
+
+def sum_places(found: Result, places: Array, n: int) -> Result:
+    """Of a result per token, the sums over the tokens that have a place in common."""
+    value, size = (
+        np.stack([a[..., places == p].sum(-1) for p in range(n)], -1)
+        for a in (found.value, found.magnitude)
+    )
+    return Result(value, size, found.terms * int(np.bincount(places).max()))
+
+
 def merge(os: Sequence[Array], lses: Sequence[Array]) -> tuple[Result, Array, list[Array]]:
     """o, lse and the weights of the parts."""
     stacked = np.stack(lses)

@@ -111,6 +111,20 @@ def test_lists_become_numpy() -> None:
     np.testing.assert_array_equal(y, [[3.0, 6.0, 12.0]])
 
 
+@pytest.mark.parametrize("kind", ["list", "tuple", "torch"])
+def test_own_dilations_are_any_table(kind: str) -> None:
+    x, weight = np.ones((2, 3, 9, 9), np.float32), np.ones((3, 3, 3, 3), np.float32)
+    rows = [[1, 2], [2, 1], [3, 3]]
+    table: Any = rows
+    if kind == "tuple":
+        table = tuple(map(tuple, rows))
+    elif kind == "torch":
+        table = require("torch").tensor(rows)
+    expected = swath.conv2d(x, weight, padding="same", dilation=np.array(rows))
+    assert_same_bits(swath.conv2d(x, weight, padding="same", dilation=table), expected)
+    assert_same_bits(swath.Conv2d(weight, padding="same", dilation=table)(x), expected)
+
+
 def test_bfloat16_of_ml_dtypes() -> None:
     require("ml_dtypes")
     arrays = CASE.inputs("bf16")

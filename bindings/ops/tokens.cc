@@ -38,6 +38,7 @@ CombineTokensParams read_params(const Options& options, const std::string& op) {
   options.read("weights_are_sums", p.weights_are_sums);
   options.read("table_strides", p.table_strides);
   options.read("weights_result", p.weights_result);
+  options.read("places", p.places);
   return p;
 }
 

@@ -196,8 +196,11 @@ def _pool(case: ToolCase, given: dict[str, Array]) -> Result:
     x, weights = given["x"], given.get("weights")
     lead = x.shape[:-2] if x.shape[-2] == np.prod(grid) else x.shape[: -1 - len(grid)]
     flat = x.reshape(*lead, int(np.prod(grid)), x.shape[-1])
-    flat_weights = weights
-    if weights is not None and weights.shape[-1] != np.prod(grid):
+    flat_weights, places = weights, None
+    if weights is not None and weights.shape[-len(grid) :] == factor != grid:
+        places = tools.places(grid, factor)
+        flat_weights = weights.reshape(*weights.shape[: -len(grid)], -1)[..., places]
+    elif weights is not None and weights.shape[-1] != np.prod(grid):
         flat_weights = weights.reshape(*weights.shape[: -len(grid)], -1)
     rows = tools.cell_rows(grid, factor, mode, x, flat_weights)
     cells = tuple(-(-n // f) for n, f in zip(grid, factor, strict=True))
@@ -209,6 +212,8 @@ def _pool(case: ToolCase, given: dict[str, Array]) -> Result:
         if case.result == "dweights":
             plain = tools.cell_rows(grid, factor, mode, x)
             found = tools.pool_weight_grad(dy, flat, plain, flat_weights.shape)
+            if places is not None:
+                found = tools.sum_places(found, places, int(np.prod(factor)))
             shape = weights.shape
         else:
             found, shape = tools.pool_grad(dy, flat, rows, mode), x.shape
@@ -312,6 +317,15 @@ TOKEN_CASES = [
         (2, 5, 7),
         grid=(5, 7),
         factor=2,
+        mode="weighted",
+    ),
+    *_pool_pair(
+        "weighted_places",
+        (2, 3, 35, 5),
+        (2, 3, 9),
+        (3, 2, 3),
+        grid=(5, 7),
+        factor=(2, 3),
         mode="weighted",
     ),
     _case(

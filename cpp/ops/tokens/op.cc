@@ -134,13 +134,30 @@ TokenRows weight_rows(const TensorDesc& w, int n_axes) {
   return token_rows(w, axes);
 }
 
-/// dw in x's dtype: the products summed over the axes along which the weights are broadcast.
+/// The tokens whose products are added into each place of dw's last axis.
+struct PlaceTokens {
+  std::vector<int64_t> offsets, tokens;  // place after place
+};
+
+PlaceTokens tokens_of_places(const std::vector<int64_t>& places, int64_t n_tokens, int64_t n) {
+  PlaceTokens found{std::vector<int64_t>(n + 1, 0), std::vector<int64_t>(n_tokens)};
+  const auto place_of = [&](int64_t token) { return places.empty() ? token : places[token]; };
+  for (int64_t i = 0; i < n_tokens; ++i) ++found.offsets[place_of(i) + 1];
+  for (int64_t p = 0; p < n; ++p) found.offsets[p + 1] += found.offsets[p];
+  std::vector<int64_t> next = found.offsets;
+  for (int64_t i = 0; i < n_tokens; ++i) found.tokens[next[place_of(i)]++] = i;
+  return found;
+}
+
+/// dw in x's dtype: the products summed over the axes along which the weights are broadcast, and
+/// over the tokens that share a weight.
 void add_weight_sum(PlanImpl& plan, const TokensCall& call, const ArrayRef& from,
                     const ArrayRef& to) {
   const std::vector<int64_t>& shape = call.params.weights_result;
   TensorDesc dw = contiguous_desc(call.x.dtype, shape.data(), static_cast<int>(shape.size()));
   const std::vector<int64_t> lead = weight_lead_strides(call, dw);
   const int64_t n_rows = call.n_rows, n = dw.n_elements();
+  const int64_t n_places = call.params.places.empty() ? n_rows : shape.back();
   WalkAxes<1> kept, summed;  // of the products, whose order is lead, tokens
   int64_t stride = n_rows;
   for (int i = static_cast<int>(lead.size()) - 1; i >= 0; --i) {
@@ -150,8 +167,9 @@ void add_weight_sum(PlanImpl& plan, const TokensCall& call, const ArrayRef& from
     stride *= extent;
   }
   const DType acc = accumulator_of(call.x.dtype), dtype = call.x.dtype;
-  const auto sum = [=, kept = make_walk(kept), summed = make_walk(summed)](
-                       const Buffers& b, int64_t begin, int64_t end) {
+  const auto sum = [=, of = tokens_of_places(call.params.places, n_rows, n_places),
+                    kept = make_walk(kept),
+                    summed = make_walk(summed)](const Buffers& b, int64_t begin, int64_t end) {
     const int64_t n_summed = summed.count();
     for (int64_t i = begin; i < end; ++i) {
       ScalarSum total;
@@ -159,10 +177,12 @@ void add_weight_sum(PlanImpl& plan, const TokensCall& call, const ArrayRef& from
         store_scalar(dtype, b.write(to), i, 0);
         continue;
       }
-      const WalkPosition<1> at(kept, i / n_rows);
+      const WalkPosition<1> at(kept, i / n_places);
       WalkPosition<1> inner(summed, 0);
       for (int64_t k = 0; k < n_summed; ++k, inner.advance()) {
-        total.add(load_scalar(acc, b.read(from), at.at[0] + inner.at[0] + i % n_rows));
+        for (int64_t t = of.offsets[i % n_places]; t < of.offsets[i % n_places + 1]; ++t) {
+          total.add(load_scalar(acc, b.read(from), at.at[0] + inner.at[0] + of.tokens[t]));
+        }
       }
       store_scalar(dtype, b.write(to), i, total.value());
     }

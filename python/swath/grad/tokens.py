@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,7 +13,7 @@ from swath._types import Array, Ints, Needs
 from swath.grad._results import InputGradient
 from swath.ops import _token_tables as tables
 from swath.ops import tokens
-from swath.ops.pool_tokens import PoolMode, read_pooling, weight_axes
+from swath.ops.pool_tokens import PoolMode, read_pooling, token_weights
 
 
 def take_tokens(dy: Array, x: Array, idx: Array, *, threads: int | None = None) -> InputGradient:
@@ -236,10 +237,19 @@ def pool_tokens(
         text = f"dy has shape {shape_of(dy)}, needed is {needed} (x.shape={shape_of(x)})"
         fail(_core.ShapeError, op, "dy", text)
     wants = _read_needs(op, needs)
+    n_axes, places, given = 0, None, as_array(weights)
+    if mode == "weighted":
+        weights, n_axes, places = token_weights(op, weights, on, factors, threads)
     pooling = _PoolGrad(op, dy, x, on, cells, threads)
-    dx = pooling.dx(mode, factors, weights) if "x" in wants else None
-    has_dw = weights is not None and "weights" in wants
-    return PoolTokensGrads(dx, pooling.dweights(weights) if has_dw else None)
+    dx = pooling.dx(mode, factors, weights, n_axes) if "x" in wants else None
+    if weights is None or "weights" not in wants:
+        return PoolTokensGrads(dx, None)
+    shape = shape_of(given)
+    if places is None:
+        return PoolTokensGrads(dx, pooling.dweights(shape, n_axes))
+    flat = (*shape[: -len(factors)], math.prod(factors))
+    dweights = pooling.dweights(flat, 1, places=places.tolist())
+    return PoolTokensGrads(dx, dweights.reshape(shape))
 
 
 def _read_needs(op: str, needs: Needs) -> set[str]:
@@ -261,7 +271,7 @@ class _PoolGrad(NamedTuple):
     cells: tables.Cells
     threads: int | None
 
-    def dx(self, mode: str, factors: tuple[int, ...], weights: Array | None) -> Array:
+    def dx(self, mode: str, factors: tuple[int, ...], weights: Array | None, n_axes: int) -> Array:
         n_lead = len(self.on.lead)
         dy_axes = list(range(n_lead, n_lead + len(self.on.tokens(self.cells.shape))))
         options: dict[str, Any] = {"mode": "sum", "x_axes": dy_axes, **self.on.result(self.on.grid)}
@@ -278,19 +288,19 @@ class _PoolGrad(NamedTuple):
             shares = (1 / np.diff(self.cells.offsets)).astype(_sum_dtype(self.dy))
             options |= {"weight": "source", "weights_are_sums": True}
             return self._call(self.dy, "dy", None, self.cells.cell_of_token, shares, None, options)
-        n_axes = weight_axes(self.op, weights, self.on)
         options |= {"weight": "row", "n_weight_axes": n_axes}
         return self._call(self.dy, "dy", None, self.cells.cell_of_token, weights, None, options)
 
-    def dweights(self, weights: Array) -> Array:
+    def dweights(self, shape: tuple[int, ...], n_axes: int, **more: Any) -> Array:
         n_lead = len(self.on.lead)
         options = {
             "mode": "dot",
             "x_axes": self.on.axes,
             "g_axes": list(range(n_lead, n_lead + len(self.on.tokens(self.cells.shape)))),
             **self.on.result(self.on.grid),
-            "n_weight_axes": weight_axes(self.op, weights, self.on),
-            "weights_result": list(shape_of(as_array(weights))),
+            "n_weight_axes": n_axes,
+            "weights_result": list(shape),
+            **more,
         }
         return self._call(self.x, "x", None, self.cells.cell_of_token, None, self.dy, options)
 

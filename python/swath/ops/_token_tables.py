@@ -49,6 +49,15 @@ def nearest(grid: tuple[int, ...], factor: tuple[int, ...], is_exact: bool) -> I
     return np.ascontiguousarray(token.ravel())
 
 
+@lru_cache(maxsize=32)
+def places(grid: tuple[int, ...], factor: tuple[int, ...]) -> Indices:
+    """The place of each token in its cell."""
+    place = np.zeros((1,) * len(grid), np.int64)
+    for a, (n, f) in enumerate(zip(grid, factor, strict=True)):
+        place = place * f + (np.arange(n) % f).reshape((-1,) + (1,) * (len(grid) - a - 1))
+    return np.ascontiguousarray(place.ravel())
+
+
 def inverse_table(idx: Indices, n: int) -> tuple[Indices, Indices]:
     """For idx (..., M): offsets (..., n + 1) and sources, the places of each of n tokens."""
     flat = idx.reshape(math.prod(idx.shape[:-1]), idx.shape[-1])

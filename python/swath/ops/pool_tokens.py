@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
@@ -10,6 +11,7 @@ from swath import _core
 from swath._arguments import as_array, fail, read_ints, shape_of
 from swath._types import Array, Ints
 from swath.ops import _token_tables as tables
+from swath.ops import tokens
 
 PoolMode: TypeAlias = Literal["mean", "nearest", "nearest_exact", "max", "weighted"]
 
@@ -41,8 +43,9 @@ def pool_tokens(
         first token of the cell. "nearest_exact": token ``factor // 2`` along each axis, the
         centre, or the last one of a smaller cell that ends before it. "weighted": the plain
         weighted sum, not divided by anything.
-    weights : array, shape (..., N) or (..., *grid), dtype of x
-        For mode "weighted"; leading axes broadcast to those of x.
+    weights : array, shape (..., N), (..., *grid) or (..., *factor), dtype of x
+        For mode "weighted": of each token, or of each place in a cell, the same in all cells.
+        Leading axes broadcast to those of x.
     threads : int, optional
         Limit for this call.
 
@@ -65,8 +68,10 @@ def pool_tokens(
     one token a cell, and one write of the result. The number of tokens behind a mean, as the
     multiplicity of a pooled key, is the size of the box cut to the grid.
 
-    "nearest_exact" is the downsampling of keys of Smith et al., "ToDo: token downsampling for
-    efficient generation of high-resolution images", 2024.
+    "weighted" with one weight per place in a cell is the downsampling of keys and values of Liu et
+    al., "CLEAR: conv-like linearization revs pre-trained diffusion transformers up", 2024;
+    "nearest_exact" is that of Smith et al., "ToDo: token downsampling for efficient
+    generation of high-resolution images", 2024.
 
     Examples
     --------
@@ -85,11 +90,8 @@ def pool_tokens(
         options["mode"] = "sum"
         return _core.combine_tokens(op, "x", x, None, sources, None, None, options, threads)
     if mode == "weighted":
-        options |= {
-            "mode": "sum",
-            "weight": "source",
-            "n_weight_axes": weight_axes(op, weights, on),
-        }
+        weights, n_axes, _ = token_weights(op, weights, on, factors, threads)
+        options |= {"mode": "sum", "weight": "source", "n_weight_axes": n_axes}
     else:
         options["mode"] = mode
     return _core.combine_tokens(
@@ -110,12 +112,22 @@ def read_pooling(
     return on, read_ints(factor, len(on.grid), op, "factor")
 
 
-def weight_axes(op: str, weights: Array, on: tables.TokenGrid) -> int:
-    """How many of the last axes of the weights are tokens."""
-    shape, k = shape_of(as_array(weights)), len(on.grid)
+def token_weights(
+    op: str, weights: Array, on: tables.TokenGrid, factors: tuple[int, ...], threads: int | None
+) -> tuple[Array, int, tables.Indices | None]:
+    """Weights of all tokens, how many of their last axes are tokens, and the places in the cell
+    that they were copied from, None if they were given so.
+    """
+    weights = as_array(weights)
+    shape, k = shape_of(weights), len(on.grid)
     if shape[-k:] == on.grid:
-        return k
+        return weights, k, None
     if shape and shape[-1] == int(np.prod(on.grid)):
-        return 1
-    text = f"weights has shape {shape}, needed are the tokens of the grid {on.grid} at its end"
-    fail(_core.ShapeError, op, "weights", text)
+        return weights, 1, None
+    if shape[-k:] == factors:
+        places = tables.places(on.grid, factors)
+        flat = weights.reshape(*shape[:-k], math.prod(factors), 1)
+        spread = tokens._take(op, "weights", flat, places, threads)
+        return spread.reshape(*shape[:-k], len(places)), 1, places
+    text = f"weights has shape {shape}, needed are the tokens of the grid {on.grid}"
+    fail(_core.ShapeError, op, "weights", f"{text} or a cell's {factors} at its end")

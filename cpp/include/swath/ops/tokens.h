@@ -30,6 +30,7 @@ struct CombineTokensParams {
   bool has_offsets = false;             // else every row has one source
   std::vector<int64_t> table_strides;   // by leading axis: how many tables further, 0 for one table
   std::vector<int64_t> weights_result;  // dot: the shape that the products are summed to
+  std::vector<int64_t> places;          // dot: of its last axis, each token's; empty: its own
 };
 
 /// Rows of x that are combined into rows of y as tables of indices say.
