@@ -343,7 +343,7 @@ def conv_transpose(
     kernel, lengths = w.shape[2:], xs.shape[2:]
     s, d = per_axis(stride, ndim), per_axis(dilation, ndim)
     extra = per_axis(output_padding, ndim)
-    pads = resolve_pads(padding, lengths, kernel, s, d)
+    pads = resolve_pads(padding, [m * a for m, a in zip(lengths, s, strict=True)], kernel, s, d)
     n, c = xs.shape[:2]
     o = w.shape[1] * groups
     full = tuple(

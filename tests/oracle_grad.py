@@ -286,7 +286,8 @@ def conv_transpose_grad(
     wide = [a.astype(accumulate) for a in (dy, x, weight)]
     g, xs, w = _first(wide[0], ndim, layout), _first(wide[1], ndim, layout), wide[2]
     s, d = per_axis(stride, ndim), per_axis(dilation, ndim)
-    pads = resolve_pads(padding, xs.shape[2:], w.shape[2:], s, d)
+    lengths = [m * a for m, a in zip(xs.shape[2:], s, strict=True)]
+    pads = resolve_pads(padding, lengths, w.shape[2:], s, d)
     axes = [
         _axis(n, m, k, a, e, before, "zeros")
         for n, m, k, a, e, (before, _) in zip(

@@ -40,9 +40,12 @@ def _pads(case: Case) -> oracle.Pads:
     assert case.weight is not None
     kernel = case.weight[2:]
     axes = {n: oracle.per_axis(case.kwargs.get(n, 1), case.ndim) for n in ("stride", "dilation")}
+    lengths = case.x[-case.ndim :]
+    if case.op == "conv_transpose":  # whose image is the result
+        lengths = tuple(n * s for n, s in zip(lengths, axes["stride"], strict=True))
     return oracle.resolve_pads(
         case.kwargs.get("padding", 0),
-        case.x[-case.ndim :],
+        lengths,
         kernel,
         axes["stride"],
         axes["dilation"],

@@ -9,12 +9,6 @@ namespace {
 constexpr const char* kTransposeNames[] = {"conv_transpose1d", "conv_transpose2d",
                                            "conv_transpose3d"};
 
-/// The padding of an adjoint takes away from its output; the rules by name speak of inputs.
-Padding read_given_padding(py::handle object, int ndim, ArgName name) {
-  if (PyUnicode_Check(object.ptr())) refuse(name, object, "integers or pairs of them");
-  return read_padding(object, ndim, name);
-}
-
 py::object conv_transpose(int ndim, py::handle x, py::handle weight, py::handle bias,
                           py::handle stride, py::handle padding, py::handle dilation,
                           py::handle groups, py::handle output_padding, py::handle layout,
@@ -41,7 +35,7 @@ ConvTransposeParams read_conv_transpose(int ndim, const char* op,
   p.op = op;
   p.stride = read_extents(options.stride, ndim, {op, "stride"});
   p.dilation = read_extents(options.dilation, ndim, {op, "dilation"});
-  p.padding = read_given_padding(options.padding, ndim, {op, "padding"});
+  p.padding = read_padding(options.padding, ndim, {op, "padding"});
   p.output_padding = read_extents(options.output_padding, ndim, {op, "output_padding"});
   p.groups = read_int(options.groups, {op, "groups"});
   p.layout = read_layout(options.layout, op);

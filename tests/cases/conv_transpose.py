@@ -39,6 +39,12 @@ CASES: list[Case] = both_layouts(
         ),
         _case("up_one_sided_padding", (1, 3, 6, 9), (3, 4, 3, 3), padding=((2, 0), (0, 1))),
         _case("up_padding_beyond_kernel", (1, 3, 9, 12), (3, 4, 3, 3), padding=4),
+        _case("up_valid", (1, 3, 6, 9), (3, 4, 3, 2), stride=2, padding="valid"),
+        _case("up_same", (1, 3, 6, 9), (3, 4, 3, 4), "bias", padding="same"),
+        _case("up_same_dilated", (2, 3, 6, 9), (3, 4, 3, 2), stride=2, dilation=2, padding="same"),
+        _case("up_causal", (2, 4, 11), (4, 3, 4), stride=2, padding="causal"),
+        _case("up_same_tf", (1, 3, 6, 9), (3, 4, 3, 4), "bias", stride=2, padding="same_tf"),
+        _case("up_same_tf_wide", (1, 3, 6, 9), (3, 4, 2, 5), stride=3, padding="same_tf"),
         _case("up_groups", (1, 12, 6, 17), (12, 5, 3, 3), "bias", groups=3, stride=2, padding=1),
         _case(
             "up_depthwise", (1, 11, 6, 19), (11, 1, 4, 4), "bias", groups=11, stride=2, padding=1

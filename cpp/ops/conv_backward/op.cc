@@ -254,7 +254,7 @@ Plan plan_conv_transpose_backward(const TensorDesc& dy_desc, const TensorDesc& x
   p.ndim = params.ndim;
   p.stride = params.stride;
   p.dilation = params.dilation;
-  p.padding = params.padding;
+  p.padding = forward.pads;
   p.groups = params.groups;
   p.layout = params.layout;
   p.op = params.op;

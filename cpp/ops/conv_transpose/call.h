@@ -30,6 +30,7 @@ struct TransposedCall {
   const ConvTransposeParams& params;
   AxisMap map;
   std::array<TransposedAxis, 3> axes{};
+  Padding pads{};  // by numbers
   std::array<int64_t, kMaxRank> y_shape{};
 };
 

@@ -3,6 +3,7 @@
 // ordinary convolution of stride 1 with flipped taps. So it is a sequence of sliding_conv steps
 // over strided views of weight and output; nothing is copied and no zero is multiplied.
 #include <algorithm>
+#include <limits>
 #include <numeric>
 #include <vector>
 
@@ -40,6 +41,13 @@ std::vector<Phase> phases_of(const TransposedAxis& a) {
     phases.push_back(phase);
   }
   return phases;
+}
+
+/// The convolution of "same_tf" is that of stride * in elements, as frameworks upsample.
+std::array<int64_t, 2> padding_of(const Padding& padding, int axis, const TransposedAxis& a) {
+  const int64_t most = std::numeric_limits<int64_t>::max() / a.stride;
+  return resolve_padding(padding, axis, std::min(a.in, most) * a.stride,
+                         {a.kernel, a.stride, a.dilation});
 }
 
 int64_t output_length(const CallSite& site, int axis, const TransposedAxis& a, int64_t pad_after,
@@ -98,8 +106,9 @@ TransposedCall describe_conv_transpose(const TransposedArrays& arrays,
   call.y_shape[map.c] = weight.shape[1] * p.groups;
   for (int i = 0; i < p.ndim; ++i) {
     const int64_t n = x.shape[map.spatial[i]];
-    const auto pad = resolve_padding(p.padding, i, n, {kernel[i], p.stride[i], p.dilation[i]});
-    call.axes[i] = {n, 1, kernel[i], p.stride[i], p.dilation[i], pad[0]};
+    call.axes[i] = {n, 1, kernel[i], p.stride[i], p.dilation[i], 0};
+    const auto pad = call.pads.pairs[i] = padding_of(p.padding, i, call.axes[i]);
+    call.axes[i].pad = pad[0];
     call.axes[i].out = call.y_shape[map.spatial[i]] =
         output_length(site, i, call.axes[i], pad[1], p.output_padding[i]);
   }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
 from swath import _core
@@ -211,7 +210,7 @@ def conv_transpose1d(
     bias: Array | None = None,
     *,
     stride: Ints = 1,
-    padding: int | Sequence[int] | Sequence[Sequence[int]] = 0,
+    padding: Padding = 0,
     dilation: Ints = 1,
     groups: int = 1,
     output_padding: Ints = 0,
@@ -245,7 +244,7 @@ def conv_transpose2d(
     bias: Array | None = None,
     *,
     stride: Ints = 1,
-    padding: int | Sequence[int] | Sequence[Sequence[int]] = 0,
+    padding: Padding = 0,
     dilation: Ints = 1,
     groups: int = 1,
     output_padding: Ints = 0,
@@ -311,7 +310,7 @@ def conv_transpose3d(
     bias: Array | None = None,
     *,
     stride: Ints = 1,
-    padding: int | Sequence[int] | Sequence[Sequence[int]] = 0,
+    padding: Padding = 0,
     dilation: Ints = 1,
     groups: int = 1,
     output_padding: Ints = 0,

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from swath import _core
-from swath._types import Array, Ints, Layout
+from swath._types import Array, Ints, Layout, Padding
 
 
 def conv_transpose1d(
@@ -14,7 +12,7 @@ def conv_transpose1d(
     bias: Array | None = None,
     *,
     stride: Ints = 1,
-    padding: int | Sequence[int] | Sequence[Sequence[int]] = 0,
+    padding: Padding = 0,
     dilation: Ints = 1,
     groups: int = 1,
     output_padding: Ints = 0,
@@ -44,7 +42,7 @@ def conv_transpose2d(
     bias: Array | None = None,
     *,
     stride: Ints = 1,
-    padding: int | Sequence[int] | Sequence[Sequence[int]] = 0,
+    padding: Padding = 0,
     dilation: Ints = 1,
     groups: int = 1,
     output_padding: Ints = 0,
@@ -68,8 +66,10 @@ def conv_transpose2d(
     weight : array, shape (C, O/groups, Kh, Kw), dtype of x
     bias : array, shape (O,), dtype of x, optional
     stride, dilation : int or (int, int)
-    padding : int, (int, int) or ((before, after), (before, after))
-        Taken away from the output.
+    padding : int, (int, int), ((before, after), (before, after)) or str
+        Taken away from the output. ``"valid"``, ``"same"`` and ``"causal"`` are those of `conv2d`;
+        ``"same_tf"`` that of an image of stride times x's extents: so is the output, where the
+        window is no smaller than the stride.
     groups : int
     output_padding : int or (int, int)
         Added to the output's length at the end; below max(stride, dilation).
@@ -113,7 +113,7 @@ def conv_transpose3d(
     bias: Array | None = None,
     *,
     stride: Ints = 1,
-    padding: int | Sequence[int] | Sequence[Sequence[int]] = 0,
+    padding: Padding = 0,
     dilation: Ints = 1,
     groups: int = 1,
     output_padding: Ints = 0,

@@ -8,7 +8,7 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 
 from swath import _core
-from swath._arguments import as_array, fail, read_ints, shape_of
+from swath._arguments import Indices, as_array, fail, read_ints, shape_of
 from swath._types import Array, Ints
 from swath.ops import _token_tables as tables
 from swath.ops import tokens
@@ -114,7 +114,7 @@ def read_pooling(
 
 def token_weights(
     op: str, weights: Array, on: tables.TokenGrid, factors: tuple[int, ...], threads: int | None
-) -> tuple[Array, int, tables.Indices | None]:
+) -> tuple[Array, int, Indices | None]:
     """Weights of all tokens, how many of their last axes are tokens, and the places in the cell
     that they were copied from, None if they were given so.
     """
