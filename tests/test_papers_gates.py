@@ -102,7 +102,7 @@ def test_s107_spatial_gate() -> None:
 
 
 def test_s41_self_moving_points() -> None:
-    """Diamonds, not discs; a vanishing radius leaves the weights on the grid; images are flipped."""
+    """Diamonds, not discs; a vanishing radius leaves the weights on the grid."""
     size, w = 9, normal(3, 1, 4)
     rng = np.random.default_rng(0)
     p, r = rng.uniform(-1, 1, (1, 4, 2)), rng.uniform(0.3, 0.9, (1, 4))
@@ -120,8 +120,8 @@ def test_s41_self_moving_points() -> None:
     dense[:, :, [1, 4, 8, 3], [2, 4, 0, 7]] = w
     close(points, dense)
     # Its sequences are causal correlations: tap K - 1 is the current sample.
-    k = swath.kernels.from_points(normal(2, 1, 3), rng.uniform(-1, 1, (2, 3, 1)), 7, basis="l1",
-                                  radius=rng.uniform(0.3, 2, (2, 3)), average=True)[:, 0]  # fmt: skip
+    w, p, r = normal(2, 1, 3), rng.uniform(-1, 1, (2, 3, 1)), rng.uniform(0.3, 2, (2, 3))
+    k = swath.kernels.from_points(w, p, 7, basis="l1", radius=r, average=True)[:, 0]
     u = normal(1, 2, 50)
     direct = swath.conv1d(u, k[:, None], groups=2, padding="causal")
     for method in ("fft", "direct"):
