@@ -60,6 +60,20 @@ def to_library(values: NDArray[Any], like: Array) -> Array:
     return values
 
 
+def stacked(arrays: Array) -> Array:
+    """A list of arrays of one library as an array of that library; anything else as it is."""
+    first = arrays[0] if isinstance(arrays, (list, tuple)) and len(arrays) > 0 else None
+    if isinstance(first, np.ndarray) or not hasattr(first, "__dlpack__"):
+        return arrays
+    if type(first).__module__.split(".")[0] == "torch":
+        import torch
+
+        return torch.stack(tuple(arrays))
+    if hasattr(first, "__array_namespace__"):
+        return first.__array_namespace__().stack(arrays)
+    return arrays
+
+
 def read_indices(idx: Array, n: int, op: str, arg: str = "idx") -> Indices:
     """Integers from 0 to n - 1, contiguous."""
     found = to_numpy(idx, op, arg)

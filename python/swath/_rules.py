@@ -9,10 +9,12 @@ import inspect
 import typing
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import swath
 import swath.grad
+import swath.kernels
+from swath.patterns import RelativeTable
 
 _WINDOWS = ("conv", "conv_transpose", "gated_conv", "avg_pool", "max_pool")
 _SHARED = frozenset(("weight", "bias", "scale", "shift"))
@@ -62,6 +64,9 @@ class Rule:
         values.update(options)
         if len(args) > len(self.parameters) or len(values) != n_given:
             inspect.signature(self.function).bind(*args, **options)  # raises the usual TypeError
+        if callable(values.get("k_norm")):  # its own gradient is the library's to take
+            values["k"] = values["k_norm"](values["k"])
+            values["k_norm"] = as_given
         return values
 
     def backward(
@@ -92,13 +97,16 @@ class Rule:
 
 def rules() -> dict[str, Rule]:
     """The rules of all functions that have a backward, by name."""
-    return {
-        name: _rule(name) for name in swath.grad.__all__ if callable(getattr(swath, name, None))
-    }
+    found = {name: _rule(name) for name in swath.grad.__all__}
+    return {name: rule for name, rule in found.items() if rule is not None}
 
 
-def _rule(name: str) -> Rule:
-    function, gradient = getattr(swath, name), getattr(swath.grad, name)
+def _rule(name: str) -> Rule | None:
+    """None for a name that is no function's: the gradients' types."""
+    function = getattr(swath, name, getattr(swath.kernels, name, None))
+    if function is None:
+        return None
+    gradient = getattr(swath.grad, name)
     parameters = tuple(inspect.signature(function).parameters)
     backward = tuple(inspect.signature(gradient).parameters)
     cotangents = tuple(p for p in backward if p.startswith("d") and p not in parameters)
@@ -121,13 +129,26 @@ def _is_many(function: Callable[..., Any]) -> bool:
     return isinstance(kind, type) and issubclass(kind, (tuple, list))
 
 
+def as_given(k: Any) -> Any:
+    """The k_norm of keys that went through theirs."""
+    return k
+
+
+class _TableParts(NamedTuple):
+    """A relative table with its array taken out."""
+
+    table: Any
+    order: str
+
+
 _HOLE = "\0"  # then the number of the array that was here; a plain string, so that it can be traced
 
 
 class Template:
     """Arguments with the arrays taken out, so that they can travel apart from the rest.
 
-    Arrays may be arguments, or elements of arguments that are tuples or lists of any depth.
+    Arrays may be arguments, or elements of arguments that are tuples or lists of any depth, or in
+    relative tables.
     """
 
     def __init__(
@@ -144,6 +165,8 @@ class Template:
                 return tuple([strip(item, name) for item in value])
             if type(value) is list:
                 return [strip(item, name) for item in value]
+            if isinstance(value, RelativeTable):
+                return _TableParts(strip(value.table, name), value.order)
             return value
 
         self.values = {name: strip(value, name) for name, value in values.items()}
@@ -156,6 +179,8 @@ class Template:
                 return arrays[int(value[1:])]
             if type(value) in (tuple, list):
                 return type(value)(put(item) for item in value)
+            if type(value) is _TableParts:
+                return RelativeTable(put(value.table), value.order)
             return value
 
         return {name: put(value) for name, value in self.values.items()}
@@ -173,6 +198,8 @@ class Template:
                 # options may follow the arrays: extra keys end in "all" or "grid"
                 for item, part in zip(value, gradient, strict=False):
                     collect(item, part)
+            elif type(value) is _TableParts:
+                collect(value.table, gradient)
 
         for name, gradient in gradients.items():
             if name in self.values:

@@ -131,19 +131,19 @@ def attention(
 
 def _sum_into_table(dbias: Any, bias: RelativeTable, pattern: Any) -> Any:
     """The gradient of a table that was expanded to all pairs of its grid."""
-    pairs = np.asarray(dbias)
+    pairs = _core.as_numpy(dbias)
     shape = np.shape(bias.table)
     n = math.prod(shape[1:])
     members = getattr(pattern, "members", (pattern,))
     grid = next((m.grid for m in members if m is not None and m.grid), None)
-    numbered = np.arange(1, n + 1).reshape(1, *shape[1:])
+    numbered = np.arange(1.0, n + 1).reshape(1, *shape[1:])
     n_tokens = pairs.shape[-1]
     places = grid or (n_tokens,)
     numbers = RelativeTable(numbered, bias.order).to_bias(places, n_tokens - math.prod(places))[0]
     wide = pairs.reshape(shape[0], -1).astype(np.float64)
-    sums = np.stack([np.bincount(numbers.ravel(), row, n + 1)[1:] for row in wide])
-    found = sums.reshape(shape).astype(pairs.dtype)
-    return dbias.new_tensor(found) if hasattr(dbias, "new_tensor") else found
+    sums = np.stack([np.bincount(numbers.ravel().astype(np.int64), row, n + 1)[1:] for row in wide])
+    found = sums.reshape(shape)
+    return dbias.new_tensor(found) if hasattr(dbias, "new_tensor") else found.astype(pairs.dtype)
 
 
 def _split(flat: Any, extra_kv: Sequence[tuple[Any, ...]]) -> list[tuple[Any, Any, Any]]:

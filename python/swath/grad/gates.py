@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from swath import _core
+from swath._arguments import stacked
 from swath._types import Activation, Array, ChannelGateKind, Gate, Layout, Needs
 
 
@@ -269,5 +270,5 @@ def branch_select(
     array([[[0.5, 0.5, 0.5]]], dtype=float32)
     """
     return BranchSelectGrads(
-        *_core.branch_select_backward(dy, branches, logits, layout, needs, threads)
+        *_core.branch_select_backward(dy, stacked(branches), logits, layout, needs, threads)
     )

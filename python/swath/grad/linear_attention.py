@@ -44,7 +44,7 @@ def linear_attention(
     do : array, shape of the forward's result, dtype of q
     q, k, v, k_norm, causal, scale, layout
         As in the forward call. With a callable k_norm, dk is the gradient of its result: what is
-        behind it is the caller's.
+        behind it is the caller's (`swath.torch` and `swath.jax` go through it).
     needs : sequence of str, optional
         Of "q", "k" and "v"; None for all.
     threads : int, optional

@@ -105,7 +105,8 @@ def attention(
     extra_kv : list of (k, v, log_weight, "all" | "grid"), optional
         At most 6 arrays of more keys, (B, H_kv, M, D) in the layout of k; one fewer for each member
         of a union. ``log_weight`` is a
-        number or an array (B|1, M). "grid": only for queries after the prefix.
+        number or an array (B|1, M). "grid": only for queries after the prefix, or after the shared
+        tokens of `patterns.Grouped`.
     return_lse : bool
     layout : "heads_first" | "heads_last"
         The second is (B, *tokens, H, D).

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from swath import _core
+from swath._arguments import stacked
 from swath._types import Array, Layout
 
 
@@ -135,7 +136,7 @@ def branch_select(
     Parameters
     ----------
     branches : array, shape (M, N, C, *S), float32 | float64 | float16 | bfloat16
-        One to three spatial axes; (M, N, *S, C) with ``layout="channels_last"``. A list of NumPy
+        One to three spatial axes; (M, N, *S, C) with ``layout="channels_last"``. A list of
         arrays is stacked, which copies.
     logits : array, shape (N, M, C), dtype of branches
         N may be missing in both arrays.
@@ -167,4 +168,4 @@ def branch_select(
     >>> swath.branch_select(branches, np.zeros((1, 2, 1), np.float32))
     array([[[2., 4.]]], dtype=float32)
     """
-    return _core.branch_select(branches, logits, layout, out, threads)
+    return _core.branch_select(stacked(branches), logits, layout, out, threads)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import operator
+import pickle
 from collections.abc import Iterable, Sequence
 from typing import Any, ClassVar
 
@@ -69,7 +70,8 @@ class Pattern:
     A pattern is immutable and holds no memory that grows with the square of the number of tokens.
     With ``grid`` the tokens lie on axes of these lengths, the last one fastest; it may be left out
     if q has that many token axes. The first ``n_prefix`` tokens (text, for example) are on no
-    grid: they see all tokens and are seen by all. ``a | b`` allows what a or b allows.
+    grid: they see all tokens and are seen by all. ``a | b`` allows what a or b allows. Patterns
+    of one kind with the same arguments are equal.
     """
 
     __slots__ = ("grid", "n_prefix")
@@ -115,6 +117,12 @@ class Pattern:
     def __reduce__(self) -> tuple[Any, ...]:
         options = {**self._options(), "grid": self.grid, "n_prefix": self.n_prefix}
         return _rebuild, (type(self), options)
+
+    def __eq__(self, other: object) -> bool:
+        return type(self) is type(other) and pickle.dumps(self) == pickle.dumps(other)
+
+    def __hash__(self) -> int:
+        return hash(pickle.dumps(self))
 
     def __or__(self, other: Any) -> Pattern:
         if not isinstance(other, Pattern):

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from swath import _core
-from swath._arguments import error_of
+from swath._arguments import as_array, error_of, shape_of
 from swath._types import Array
 
 _ORDERS = ("key_minus_query", "query_minus_key")
@@ -59,16 +59,23 @@ class RelativeTable:
 
     def to_bias(self, grid: tuple[int, ...], n_prefix: int = 0) -> Any:
         """Return the bias of all pairs of a grid, (H, N, N); pairs outside the table get 0."""
-        table = np.asarray(self.table)
+        table = as_array(self.table)
+        heads, *extents = shape_of(table)
         n = math.prod(grid)
         at = np.stack(np.unravel_index(np.arange(n), grid), -1)
         delta = at[None, :] - at[:, None]
         if self.order == "query_minus_key":
             delta = -delta
-        index = delta + (np.array(table.shape[1:]) // 2)
-        inside = ((index >= 0) & (index < table.shape[1:])).all(-1)
-        index = np.where(inside[..., None], index, 0)
-        inner = np.where(inside, table[tuple([slice(None), *np.moveaxis(index, -1, 0)])], 0)
-        bias = np.zeros((len(table), n + n_prefix, n + n_prefix), table.dtype)
-        bias[:, n_prefix:, n_prefix:] = inner
-        return bias
+        index = delta + np.array(extents) // 2
+        n_all = n + n_prefix
+        inside = np.zeros((n_all, n_all), bool)
+        inside[n_prefix:, n_prefix:] = ((index >= 0) & (index < extents)).all(-1)
+        places = index[inside[n_prefix:, n_prefix:]].T
+        # a sum of one element of the table, or of none, for every pair
+        bias = _core.combine_tokens(
+            "patterns.RelativeTable", "table", table.reshape(heads, -1, 1),
+            np.concatenate([[0], np.cumsum(inside)]), np.ravel_multi_index(tuple(places), extents),
+            None, None, {"mode": "sum", "x_axes": [1], "y_axes": [1], "y_shape": [heads, n_all**2]},
+            None,
+        )  # fmt: skip
+        return bias.reshape(heads, n_all, n_all)

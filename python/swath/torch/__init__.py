@@ -2,7 +2,8 @@
 
 Every function of `swath.grad` is here under the name of its forward: it takes and gives tensors, is
 recorded by autograd, works under torch.func, torch.compile, torch.export and autocast, and runs on
-as many threads as torch does. The layers are torch's own with another forward, so that their
+as many threads as torch does. Relative tables of attention and functions given as ``k_norm`` are
+differentiated as well; in compiled code make patterns outside of the function. The layers are torch's own with another forward, so that their
 arguments, initialisation and state dicts are torch's.
 """
 

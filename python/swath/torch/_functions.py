@@ -10,6 +10,7 @@ import torch
 
 from swath import ParamError
 from swath._rules import Rule, Template
+from swath.patterns import RelativeTable
 from swath.torch._operators import RULES, call_operator, graded, gradients, is_tensor, plain_tensors
 
 
@@ -117,8 +118,9 @@ def _row(tensors: Sequence[Any], dims: Sequence[int | None], i: int) -> list[Any
 
 def _autocast(rule: Rule, tensors: list[Any]) -> list[Any]:
     """As torch's own convolutions and attention: products run in the autocast dtype."""
-    if "weight" not in rule.parameters and "q" not in rule.parameters:
-        return tensors
+    if "x" not in rule.parameters or "weight" not in rule.parameters:
+        if "q" not in rule.parameters:
+            return tensors
     dtype = torch.get_autocast_dtype("cpu")
     return [t.to(dtype) if t.dtype is torch.float32 else t for t in tensors]
 
@@ -127,6 +129,9 @@ def _wants_graph(values: Sequence[Any]) -> bool:
     for value in values:
         if type(value) in (tuple, list):
             if _wants_graph(value):
+                return True
+        elif isinstance(value, RelativeTable):
+            if _wants_graph((value.table,)):
                 return True
         elif isinstance(value, torch.Tensor) and value.requires_grad:
             return True
@@ -138,6 +143,8 @@ def _without_history(value: Any) -> Any:
         return value.detach() if value.requires_grad else value
     if type(value) in (tuple, list):
         return type(value)([_without_history(item) for item in value])
+    if isinstance(value, RelativeTable):
+        return RelativeTable(_without_history(value.table), value.order)
     return value
 
 
@@ -148,6 +155,8 @@ def make_function(rule: Rule) -> Callable[..., Any]:
 
     @functools.wraps(plain)
     def function(*args: Any, **options: Any) -> Any:
+        if callable(options.get("k_norm")):  # which may have parameters of its own
+            args, options = (), rule.bind(args, options)
         if torch.compiler.is_compiling():
             return call_operator(rule, rule.bind(args, options))
         if takes_threads and "threads" not in options:

@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch._subclasses.fake_tensor import unset_fake_temporarily
 
+from swath import patterns
 from swath._rules import Rule, Template, rules
 
 _FORWARD = "(Tensor[] arrays, str call) -> Tensor[]"
@@ -143,5 +144,14 @@ def _zeros(like: Any) -> Any:
     return torch.zeros((), dtype=like.dtype).expand(shape)
 
 
+def _register_patterns() -> None:
+    """A graph that is traced takes patterns as constants."""
+    register = getattr(torch.utils._pytree, "register_constant", None)
+    for kind in vars(patterns).values():
+        if register is not None and isinstance(kind, type) and issubclass(kind, patterns.Pattern):
+            register(kind)
+
+
+_register_patterns()
 RULES = rules()
 OPERATORS = {name: _define(rule) for name, rule in RULES.items()}
