@@ -121,3 +121,32 @@ def test_errors_are_those_of_swath_and_out_is_refused() -> None:
         sj.conv2d(x, _normal(6, 3, 3, 3))
     with pytest.raises(TypeError, match="out"):
         sj.conv2d(x, _normal(6, 4, 3, 3), out=np.zeros((1, 6, 6, 6), np.float32))
+
+
+def test_relative_tables_norms_of_keys_and_points_are_differentiated() -> None:
+    rng = np.random.default_rng(0)
+    q, table = (jnp.asarray(rng.normal(size=s).astype(np.float32))
+                for s in ((1, 2, 4, 5, 8), (2, 5, 5)))  # fmt: skip
+    pattern = swath.patterns.Neighborhood(3)
+
+    def total(table: Any) -> Any:
+        bias = swath.patterns.RelativeTable(table)
+        return sj.attention(q, q, q, pattern=pattern, bias=bias).sum()
+
+    plain, bias = np.asarray(q), swath.patterns.RelativeTable(np.asarray(table))
+    o, lse = swath.attention(plain, plain, plain, pattern=pattern, bias=bias, return_lse=True)
+    expected = swath.grad.attention(
+        np.ones_like(o), plain, plain, plain, o, lse, pattern=pattern, bias=bias
+    )
+    assert_same_bits(np.asarray(jax.jit(jax.grad(total))(table)), expected.dbias)
+
+    k, v = q[0].reshape(1, 2, 20, 8), q[0].reshape(1, 2, 20, 8) + 1
+    found = jax.grad(lambda k: sj.linear_attention(k, k, v, k_norm=jnp.exp).sum())(k)
+    dense = jax.grad(lambda k: (jnp.einsum("bhid,bhjd->bhij", k, jnp.exp(k)) / 8**0.5 @ v).sum())(k)
+    np.testing.assert_allclose(found, dense, rtol=1e-4, atol=1e-3)
+    w, p = q[0, :, :1, 0, :3], q[0, :, :2, 0, :3].swapaxes(0, 1)[:, :, None]
+    dw, dp = jax.grad(lambda w, p: sj.from_points(w, p, 5).sum(), (0, 1))(w, p)
+    want = swath.grad.from_points(np.ones((2, 1, 5, 5), np.float32), np.asarray(w),
+                                  np.asarray(p), 5)  # fmt: skip
+    assert_same_bits(np.asarray(dw), want.dweight)
+    assert_same_bits(np.asarray(dp), want.dposition)

@@ -62,7 +62,7 @@ def to_library(values: NDArray[Any], like: Array) -> Array:
 
 def stacked(arrays: Array) -> Array:
     """A list of arrays of one library as an array of that library; anything else as it is."""
-    first = arrays[0] if isinstance(arrays, (list, tuple)) and len(arrays) > 0 else None
+    first: Any = arrays[0] if isinstance(arrays, (list, tuple)) and len(arrays) > 0 else None
     if isinstance(first, np.ndarray) or not hasattr(first, "__dlpack__"):
         return arrays
     if type(first).__module__.split(".")[0] == "torch":

@@ -2,9 +2,9 @@
 
 Every function of `swath.grad` is here under the name of its forward: it takes and gives tensors, is
 recorded by autograd, works under torch.func, torch.compile, torch.export and autocast, and runs on
-as many threads as torch does. Relative tables of attention and functions given as ``k_norm`` are
-differentiated as well; in compiled code make patterns outside of the function. The layers are torch's own with another forward, so that their
-arguments, initialisation and state dicts are torch's.
+as many threads as torch does. Relative tables of attention and what a ``k_norm`` does are
+differentiated too; patterns for compiled code are best made outside of it. The layers are torch's
+own with another forward, so that their arguments, initialisation and state dicts are torch's.
 """
 
 from __future__ import annotations

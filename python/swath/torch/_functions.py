@@ -118,9 +118,8 @@ def _row(tensors: Sequence[Any], dims: Sequence[int | None], i: int) -> list[Any
 
 def _autocast(rule: Rule, tensors: list[Any]) -> list[Any]:
     """As torch's own convolutions and attention: products run in the autocast dtype."""
-    if "x" not in rule.parameters or "weight" not in rule.parameters:
-        if "q" not in rule.parameters:
-            return tensors
+    if not {"x", "weight"} <= set(rule.parameters) and "q" not in rule.parameters:
+        return tensors
     dtype = torch.get_autocast_dtype("cpu")
     return [t.to(dtype) if t.dtype is torch.float32 else t for t in tensors]
 
