@@ -290,35 +290,6 @@ def test_sequence_layers_are_what_they_stand_for() -> None:
     assert near.qkv.weight.grad.abs().sum() > 0
 
 
-def test_a_network_trains_as_its_torch_twin() -> None:
-    """Ten steps of a small FasterNet-style classifier from the same start."""
-    torch.manual_seed(0)
-    pictures = torch.randn(16, 1, 8, 8)
-    labels = (pictures.mean((1, 2, 3)) > 0).long()
-
-    def network(conv: Any) -> Any:
-        torch.manual_seed(1)
-        return torch.nn.Sequential(
-            conv(1, 8, 3, padding=1), torch.nn.ReLU(), conv(8, 8, 3, padding=1, groups=8),
-            conv(8, 16, 1), torch.nn.GELU(), torch.nn.Flatten(), torch.nn.Linear(1024, 2),
-        )  # fmt: skip
-
-    losses = []
-    for conv in (st.Conv2d, torch.nn.Conv2d):
-        net = network(conv)
-        optimizer = torch.optim.SGD(net.parameters(), 0.05)
-        history = []
-        for _ in range(10):
-            loss = torch.nn.functional.cross_entropy(net(pictures), labels)
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-            history.append(loss.item())
-        losses.append(history)
-    assert losses[0][-1] < losses[0][0]
-    np.testing.assert_allclose(losses[0], losses[1], rtol=1e-3)
-
-
 @pytest.mark.parametrize("threads", [1, 2])
 def test_subnormals_are_kept_whatever_the_callers_mode(threads: int) -> None:
     """Else a result would depend on the thread that a task runs on."""
