@@ -11,7 +11,7 @@ import functools
 import pickle
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import jax
 import numpy as np
@@ -114,26 +114,23 @@ def _invoke(run: _Run, arrays: Sequence[Any]) -> tuple[Any, ...]:
 def _folded(call: _Call) -> Callable[..., tuple[Any, ...]]:
     """The call with a rule for vmap over x alone: the mapped axis joins the batch."""
 
-    @jax.custom_batching.custom_vmap
     def invoke(*arrays: Any) -> tuple[Any, ...]:
         return _invoke(_Run(call), arrays)
 
-    @invoke.def_vmap
+    folded: Any = jax.custom_batching.custom_vmap(invoke)
+
     def rule(n: int, is_mapped: Sequence[bool], *arrays: Any) -> tuple[Any, Any]:
         if is_mapped[0] and not any(is_mapped[1:]):
             x = arrays[0]
-            found = invoke(x.reshape(-1, *x.shape[2:]), *arrays[1:])
+            found = folded(x.reshape(-1, *x.shape[2:]), *arrays[1:])
             results = tuple(y.reshape(n, -1, *y.shape[1:]) for y in found)
         else:
-            rows = jax.vmap(
-                lambda *given: _invoke(_Run(call), given),
-                in_axes=tuple(0 if mapped else None for mapped in is_mapped),
-                axis_size=n,
-            )
-            results = rows(*arrays)
+            axes = tuple(0 if mapped else None for mapped in is_mapped)
+            results = jax.vmap(invoke, axes, axis_size=n)(*arrays)
         return results, (True,) * len(results)
 
-    return invoke
+    folded.def_vmap(rule)
+    return cast(Callable[..., tuple[Any, ...]], folded)
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
