@@ -206,8 +206,8 @@ void bind_long_plan(py::module_& m) {
       .def("flush", &LongConvPlan::flush, py::arg("state"), py::arg("post_gate"),
            py::arg("threads"), py::pos_only());
   py::class_<LongConvState>(m, "LongConvState", "What a stream of a LongConv remembers.")
-      .def(py::init<const Buffer&, const Buffer&, int64_t>(), py::arg("inputs"), py::arg("sums"),
-           py::arg("time"), py::pos_only())
+      .def(py::init<const Buffer&, const Buffer&, int64_t, bool>(), py::arg("inputs"),
+           py::arg("sums"), py::arg("time"), py::arg("channels_are_open") = false, py::pos_only())
       .def_readonly("time", &LongConvState::time, "Inputs so far.")
       .def("__copy__", &LongConvState::copy)
       .def(
@@ -215,8 +215,8 @@ void bind_long_plan(py::module_& m) {
           py::arg("memo"))
       .def("__reduce__", [](const py::object& self) {
         const LongConvState copy = self.cast<const LongConvState&>().copy();
-        return py::make_tuple(py::type::of(self),
-                              py::make_tuple(copy.inputs, copy.sums, copy.time));
+        return py::make_tuple(py::type::of(self), py::make_tuple(copy.inputs, copy.sums, copy.time,
+                                                                 copy.channels_are_open));
       });
 }
 

@@ -16,7 +16,8 @@ namespace swath::python {
 /// What a stream remembers: the last inputs and the sums that they give to the next outputs.
 struct LongConvState {
   LongConvState(int64_t batch, int64_t channels, int64_t n_span, DType acc);
-  LongConvState(const Buffer& kept_inputs, const Buffer& kept_sums, int64_t inputs_so_far);
+  LongConvState(const Buffer& kept_inputs, const Buffer& kept_sums, int64_t inputs_so_far,
+                bool has_open_channels = false);
   LongConvState copy() const;
 
   int64_t n_batch() const noexcept { return inputs.desc.shape[0]; }
@@ -25,6 +26,7 @@ struct LongConvState {
 
   Buffer inputs, sums;  // (batch, channels, span)
   int64_t time = 0;
+  bool channels_are_open = false;  // the first chunk says how many they are
 };
 
 /// A long convolution with constant taps. Immutable but for the spectra that it keeps, one for each

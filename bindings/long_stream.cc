@@ -46,14 +46,17 @@ LongConvState::LongConvState(int64_t batch, int64_t channels, int64_t n_span, DT
 }
 
 LongConvState::LongConvState(const Buffer& kept_inputs, const Buffer& kept_sums,
-                             int64_t inputs_so_far)
-    : inputs(kept_inputs.view()), sums(kept_sums.view()), time(inputs_so_far) {
+                             int64_t inputs_so_far, bool has_open_channels)
+    : inputs(kept_inputs.view()),
+      sums(kept_sums.view()),
+      time(inputs_so_far),
+      channels_are_open(has_open_channels) {
   const bool fits = inputs.desc.rank == 3 && sums.desc.rank == 3 && time >= 0 &&
                     inputs.desc.shape == sums.desc.shape && inputs.desc.dtype == sums.desc.dtype;
   if (!fits) refuse(ErrorCode::param, {"LongConvState", "inputs"}, "inputs and sums do not fit");
 }
 
-LongConvState LongConvState::copy() const { return {inputs, sums, time}; }
+LongConvState LongConvState::copy() const { return {inputs, sums, time, channels_are_open}; }
 
 LongConvState LongConvPlan::init_state(py::handle batch, py::handle channels) const {
   if (params_.mode != LongMode::causal && params_.mode != LongMode::full) {
@@ -76,8 +79,8 @@ LongConvState LongConvPlan::init_state(py::handle batch, py::handle channels) co
     refuse(ErrorCode::param, {kInit, "channels"},
            format("channels is {}, needed is a multiple of the {} heads of k", n, n_heads));
   }
-  const LongConvState state(n_batch, n, long_stream_span(k_->desc.shape[1]),
-                            accumulator(k_->desc.dtype));
+  LongConvState state(n_batch, n, long_stream_span(k_->desc.shape[1]), accumulator(k_->desc.dtype));
+  state.channels_are_open = channels.is_none() && !skip_ && !bias_;
   check_extents({kInit, "batch"}, 3, state.inputs.desc.shape.data());
   const LongStream stream = stream_of(state);
   if (n_batch * n > 0 && k_->desc.shape[1] > 1) {
@@ -183,19 +186,27 @@ py::object LongConvPlan::step(py::handle u, LongConvState& state, py::handle pre
   a.pre_gate = call.optional_input(kLongPreGate, pre_gate, "pre_gate");
   a.post_gate = call.optional_input(kLongPostGate, post_gate, "post_gate");
   const int asked = read_threads(threads, {kStep, "threads"});
-  LongStream stream = stream_of(state);
-  const Plan shape = plan_long_conv(a, stream.params);  // checks, and describes y
+  const Plan shape = plan_long_conv(a, stream_of(state).params);  // checks, and describes y
   const bool is_first = params_.layout == Layout::channels_first;
   const int axis = is_first ? u_desc.rank - 1 : u_desc.rank - 2;
   const int channel = is_first ? u_desc.rank - 2 : u_desc.rank - 1;
   const int64_t n_batch = u_desc.rank == 3 ? u_desc.shape[0] : 1;
-  if (n_batch != state.n_batch() || u_desc.shape[channel] != state.n_channels() ||
+  const int64_t n_channels = u_desc.shape[channel];
+  if (n_batch != state.n_batch() ||
+      (n_channels != state.n_channels() && !state.channels_are_open) ||
       state.span() != long_stream_span(k_->desc.shape[1]) ||
       state.inputs.desc.dtype != accumulator(k_->desc.dtype)) {
     refuse(ErrorCode::shape, {kStep, "u"},
            format("u has {} rows of {} channels, the state is of {} rows of {} channels", n_batch,
-                  u_desc.shape[channel], state.n_batch(), state.n_channels()));
+                  n_channels, state.n_batch(), state.n_channels()));
   }
+  if (n_channels != state.n_channels()) {
+    const TensorDesc& kept = state.inputs.desc;
+    const int64_t extents[] = {n_batch, n_channels, state.span()};
+    check_extents({kStep, "u"}, 3, extents);
+    state = LongConvState(n_batch, n_channels, state.span(), kept.dtype);
+  }
+  state.channels_are_open = false;
   Piece piece{u_desc,
               shape.outputs()[0],
               a.pre_gate,

@@ -194,6 +194,30 @@ def test_states_copy_and_pickle() -> None:
         assert_same_bits(found, expected)
 
 
+@pytest.mark.parametrize("copies", [False, True])
+def test_the_first_chunk_says_how_many_channels_share_the_heads(copies: bool) -> None:
+    u, k = _normal(2, 6, 200), _normal(3, 90)
+    plan = swath.LongConv(k)
+    state = plan.init_state(2)
+    if copies:
+        state = pickle.loads(pickle.dumps(copy.copy(state)))
+    with pytest.raises(swath.ShapeError):
+        plan.step(u[:, :4], state)
+    found = []
+    for begin, end in ((0, 0), (0, 70), (70, 200)):
+        y, state = plan.step(u[..., begin:end], state)
+        found.append(y)
+    fixed, given = [], plan.init_state(2, channels=6)
+    for begin, end in ((0, 70), (70, 200)):
+        y, given = plan.step(u[..., begin:end], given)
+        fixed.append(y)
+    assert_same_bits(np.concatenate(found, -1), np.concatenate(fixed, -1))
+    with pytest.raises(swath.ShapeError):
+        plan.step(u[:, :3], state)
+    with pytest.raises(swath.ShapeError):
+        swath.LongConv(k, skip=_normal(3)).step(u, swath.LongConv(k, skip=_normal(3)).init_state(2))
+
+
 def test_wrong_streams_are_refused() -> None:
     u, k = _normal(2, 4, 30), _normal(2, 30)
     plan = swath.LongConv(k)

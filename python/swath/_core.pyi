@@ -1,5 +1,5 @@
 # Checked against the built module by mypy.stubtest.
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, SupportsIndex, type_check_only
 
 from swath._types import Array
@@ -84,7 +84,14 @@ class LongConvPlan(metaclass=_Pybind11Type):
     def flush(self, state: LongConvState, post_gate: Array | None, threads: object, /) -> Array: ...
 
 class LongConvState(metaclass=_Pybind11Type):
-    def __init__(self, inputs: Buffer, sums: Buffer, time: SupportsIndex, /) -> None: ...
+    def __init__(
+        self,
+        inputs: Buffer,
+        sums: Buffer,
+        time: SupportsIndex,
+        channels_are_open: bool = False,
+        /,
+    ) -> None: ...
     @property
     def time(self) -> int: ...
     def __copy__(self) -> LongConvState: ...
@@ -795,6 +802,12 @@ def deform_conv_backward(
 def explain(
     fn: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]
 ) -> dict[str, Any]: ...
+def record(
+    fn: Callable[..., Iterable[Any]], arrays: tuple[Any, ...], /
+) -> tuple[tuple[Any, ...], int]: ...
+
+run_recorded: object
+
 def set_num_threads(n: int) -> None: ...
 def get_num_threads() -> int: ...
 def check_threads(n: int) -> int: ...

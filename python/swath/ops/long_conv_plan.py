@@ -203,7 +203,7 @@ class LongConv:
         ----------
         batch : int
         channels : int, optional
-            Default that of skip or bias, else the number of heads.
+            Default that of skip or bias; without them the first chunk says it.
 
         Raises
         ------
