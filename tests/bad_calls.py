@@ -268,6 +268,15 @@ OTHERS = [
         ones(8, 4, 3, 3),
         padding="full",
     ),
+    wrong(
+        "transposed_padding_mode",
+        "conv_transpose2d",
+        "ParamError",
+        "padding_mode",
+        ones(1, 8, 5, 5),
+        ones(8, 4, 3, 3),
+        padding_mode="reflect",
+    ),
     wrong("row_of_an_image", "conv1d", "ShapeError", "x", ones(1, 2, 8, 9), ones(4, 2, 3)),
     wrong(
         "row_flat_triple",

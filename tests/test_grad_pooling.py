@@ -275,6 +275,15 @@ def test_explain_tells_the_kernel_and_the_work() -> None:
     assert told.flops == dy.size * 4
 
 
+def test_poolings_share_one_signature() -> None:
+    x, dy = np.ones((1, 2, 4, 4), np.float32), np.ones((1, 2, 2, 2), np.float32)
+    for include in (True, False):
+        options: Any = {"stride": 2, "padding": 0, "dilation": 1, "count_include_pad": include}
+        assert_same_bits(swath.max_pool2d(x, 2, **options), dy)
+        found = swath.grad.max_pool2d(dy, x, 2, **options).dx
+        assert_same_bits(found, swath.grad.max_pool2d(dy, x, 2).dx)
+
+
 def test_needs_skips_dx() -> None:
     """As every gradient: by the name of the input or of the gradient."""
     x, dy = np.ones((1, 2, 4, 4), np.float32), np.ones((1, 2, 2, 2), np.float32)

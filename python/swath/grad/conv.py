@@ -7,6 +7,7 @@ from typing import NamedTuple
 from swath import _core
 from swath._types import Activation, Array, Ints, Layout, Needs, Padding, PaddingMode, PassThrough
 from swath._types import ResidualOrder as Order
+from swath.ops.conv_transpose import check_zeros
 
 
 class ConvGrads(NamedTuple):
@@ -213,6 +214,7 @@ def conv_transpose1d(
     padding: Padding = 0,
     dilation: Ints = 1,
     groups: int = 1,
+    padding_mode: PaddingMode = "zeros",
     output_padding: Ints = 0,
     layout: Layout = "channels_first",
     needs: Needs = None,
@@ -229,6 +231,7 @@ def conv_transpose1d(
     >>> swath.grad.conv_transpose1d(np.ones((1, 1, 6), np.float32), x, weight, stride=2).dx
     array([[[3., 3., 3.]]], dtype=float32)
     """
+    check_zeros("grad.conv_transpose1d", padding_mode)
     return ConvTransposeGrads(
         *_core.conv_transpose_grad(
             1, dy, x, weight, bias, stride, padding, dilation, groups, output_padding, layout,
@@ -247,6 +250,7 @@ def conv_transpose2d(
     padding: Padding = 0,
     dilation: Ints = 1,
     groups: int = 1,
+    padding_mode: PaddingMode = "zeros",
     output_padding: Ints = 0,
     layout: Layout = "channels_first",
     needs: Needs = None,
@@ -263,7 +267,7 @@ def conv_transpose2d(
         As y of the forward call.
     x, weight, bias : array
         The inputs of the forward call, dtype of dy. The values of bias do not count.
-    stride, padding, dilation, groups, output_padding, layout :
+    stride, padding, dilation, groups, padding_mode, output_padding, layout :
         As in the forward call.
     needs : sequence of str, optional
         The inputs whose gradients are wanted, of "x", "weight" and "bias"; None for all.
@@ -295,6 +299,7 @@ def conv_transpose2d(
     >>> g.dx is None, g.dweight.shape
     (True, (4, 2, 2, 2))
     """
+    check_zeros("grad.conv_transpose2d", padding_mode)
     return ConvTransposeGrads(
         *_core.conv_transpose_grad(
             2, dy, x, weight, bias, stride, padding, dilation, groups, output_padding, layout,
@@ -313,6 +318,7 @@ def conv_transpose3d(
     padding: Padding = 0,
     dilation: Ints = 1,
     groups: int = 1,
+    padding_mode: PaddingMode = "zeros",
     output_padding: Ints = 0,
     layout: Layout = "channels_first",
     needs: Needs = None,
@@ -331,6 +337,7 @@ def conv_transpose3d(
     >>> swath.grad.conv_transpose3d(dy, x, weight, stride=2).dweight.shape
     (2, 4, 2, 2, 2)
     """
+    check_zeros("grad.conv_transpose3d", padding_mode)
     return ConvTransposeGrads(
         *_core.conv_transpose_grad(
             3, dy, x, weight, bias, stride, padding, dilation, groups, output_padding, layout,

@@ -184,6 +184,7 @@ def max_pool1d(
     stride: Ints | None = None,
     padding: Padding = 0,
     dilation: Ints = 1,
+    count_include_pad: bool = True,
     layout: Layout = "channels_first",
     needs: Needs = None,
     threads: int | None = None,
@@ -195,7 +196,7 @@ def max_pool1d(
     dy : array, shape of the forward's result, dtype of x
     x : array, shape (N, C, L), float32 | float64 | float16 | bfloat16
         The forward's input.
-    window, stride, padding, dilation, layout
+    window, stride, padding, dilation, count_include_pad, layout
         As in the forward call.
     needs : sequence of "x", optional
         Which gradients to compute; None: all.
@@ -219,6 +220,7 @@ def max_pool1d(
     >>> swath.grad.max_pool1d(dy, x, 2).dx.shape
     (1, 2, 6)
     """
+    del count_include_pad
     return InputGradient(
         *_core.max_pool_backward(
             1, dy, x, window, stride, padding, dilation, layout, needs, threads
@@ -234,6 +236,7 @@ def max_pool2d(
     stride: Ints | None = None,
     padding: Padding = 0,
     dilation: Ints = 1,
+    count_include_pad: bool = True,
     layout: Layout = "channels_first",
     needs: Needs = None,
     threads: int | None = None,
@@ -252,7 +255,7 @@ def max_pool2d(
     dy : array, shape (N, C, H', W') of the forward's result, dtype of x
     x : array, shape (N, C, H, W), float32 | float64 | float16 | bfloat16
         The forward's input. N may be missing; ``layout="channels_last"`` is (N, H, W, C).
-    window, stride, padding, dilation, layout
+    window, stride, padding, dilation, count_include_pad, layout
         As in the forward call.
     needs : sequence of "x", optional
         Which gradients to compute; None: all.
@@ -290,6 +293,7 @@ def max_pool2d(
     array([[[0., 7., 9., 0.],
             [0., 0., 0., 0.]]], dtype=float32)
     """
+    del count_include_pad
     return InputGradient(
         *_core.max_pool_backward(
             2, dy, x, window, stride, padding, dilation, layout, needs, threads
@@ -305,6 +309,7 @@ def max_pool3d(
     stride: Ints | None = None,
     padding: Padding = 0,
     dilation: Ints = 1,
+    count_include_pad: bool = True,
     layout: Layout = "channels_first",
     needs: Needs = None,
     threads: int | None = None,
@@ -316,7 +321,7 @@ def max_pool3d(
     dy : array, shape of the forward's result, dtype of x
     x : array, shape (N, C, D, H, W), float32 | float64 | float16 | bfloat16
         The forward's input.
-    window, stride, padding, dilation, layout
+    window, stride, padding, dilation, count_include_pad, layout
         As in the forward call.
     needs : sequence of "x", optional
         Which gradients to compute; None: all.
@@ -340,6 +345,7 @@ def max_pool3d(
     >>> swath.grad.max_pool3d(dy, x, 2).dx.shape
     (1, 2, 4, 4, 4)
     """
+    del count_include_pad
     return InputGradient(
         *_core.max_pool_backward(
             3, dy, x, window, stride, padding, dilation, layout, needs, threads

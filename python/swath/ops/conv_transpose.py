@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from swath import _core
-from swath._types import Array, Ints, Layout, Padding
+from swath._arguments import fail
+from swath._types import Array, Ints, Layout, Padding, PaddingMode
 
 
 def conv_transpose1d(
@@ -15,6 +16,7 @@ def conv_transpose1d(
     padding: Padding = 0,
     dilation: Ints = 1,
     groups: int = 1,
+    padding_mode: PaddingMode = "zeros",
     output_padding: Ints = 0,
     layout: Layout = "channels_first",
     out: Array | None = None,
@@ -31,6 +33,7 @@ def conv_transpose1d(
     >>> swath.conv_transpose1d(x, np.ones((1, 1, 2), np.float32), stride=2)
     array([[[1., 1., 2., 2., 3., 3.]]], dtype=float32)
     """
+    check_zeros("conv_transpose1d", padding_mode)
     return _core.conv_transpose(
         1, x, weight, bias, stride, padding, dilation, groups, output_padding, layout, out, threads
     )
@@ -45,6 +48,7 @@ def conv_transpose2d(
     padding: Padding = 0,
     dilation: Ints = 1,
     groups: int = 1,
+    padding_mode: PaddingMode = "zeros",
     output_padding: Ints = 0,
     layout: Layout = "channels_first",
     out: Array | None = None,
@@ -71,6 +75,8 @@ def conv_transpose2d(
         ``"same_tf"`` that of an image of stride times x's extents: so is the output, where the
         window is no smaller than the stride.
     groups : int
+    padding_mode : "zeros"
+        The other modes of `conv2d` have no transpose here.
     output_padding : int or (int, int)
         Added to the output's length at the end; below max(stride, dilation).
     layout : "channels_first" | "channels_last"
@@ -102,6 +108,7 @@ def conv_transpose2d(
     >>> swath.conv_transpose2d(x, weight, stride=2, padding=1, output_padding=1).shape
     (1, 2, 16, 16)
     """
+    check_zeros("conv_transpose2d", padding_mode)
     return _core.conv_transpose(
         2, x, weight, bias, stride, padding, dilation, groups, output_padding, layout, out, threads
     )
@@ -116,6 +123,7 @@ def conv_transpose3d(
     padding: Padding = 0,
     dilation: Ints = 1,
     groups: int = 1,
+    padding_mode: PaddingMode = "zeros",
     output_padding: Ints = 0,
     layout: Layout = "channels_first",
     out: Array | None = None,
@@ -133,6 +141,14 @@ def conv_transpose3d(
     >>> swath.conv_transpose3d(x, weight, stride=2).shape
     (1, 4, 6, 6, 6)
     """
+    check_zeros("conv_transpose3d", padding_mode)
     return _core.conv_transpose(
         3, x, weight, bias, stride, padding, dilation, groups, output_padding, layout, out, threads
     )
+
+
+def check_zeros(op: str, padding_mode: str) -> None:
+    """Raise for a padding other than with zeros."""
+    if padding_mode != "zeros":
+        text = f"padding_mode is {padding_mode!r}, needed is 'zeros' for a transposed convolution"
+        fail(_core.ParamError, op, "padding_mode", text)

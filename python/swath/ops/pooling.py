@@ -130,6 +130,7 @@ def max_pool1d(
     stride: Ints | None = None,
     padding: Padding = 0,
     dilation: Ints = 1,
+    count_include_pad: bool = True,
     layout: Layout = "channels_first",
     out: Array | None = None,
     threads: int | None = None,
@@ -142,6 +143,7 @@ def max_pool1d(
     >>> swath.max_pool1d(np.array([[[1, 3, 7, 5]]], np.float32), 2)
     array([[[3., 7.]]], dtype=float32)
     """
+    del count_include_pad
     return _core.max_pool(1, x, window, stride, padding, dilation, layout, out, threads)
 
 
@@ -152,6 +154,7 @@ def max_pool2d(
     stride: Ints | None = None,
     padding: Padding = 0,
     dilation: Ints = 1,
+    count_include_pad: bool = True,
     layout: Layout = "channels_first",
     out: Array | None = None,
     threads: int | None = None,
@@ -168,6 +171,8 @@ def max_pool2d(
     ----------
     x, window, stride, padding, dilation, layout, out, threads
         As in `avg_pool2d`.
+    count_include_pad : bool
+        As in `avg_pool2d`, where it counts: a maximum is the same with both.
 
     Returns
     -------
@@ -191,6 +196,7 @@ def max_pool2d(
     >>> swath.max_pool2d(np.ones((1, 3, 9, 9), np.float32), 3, stride=2, padding=1).shape
     (1, 3, 5, 5)
     """
+    del count_include_pad
     return _core.max_pool(2, x, window, stride, padding, dilation, layout, out, threads)
 
 
@@ -201,6 +207,7 @@ def max_pool3d(
     stride: Ints | None = None,
     padding: Padding = 0,
     dilation: Ints = 1,
+    count_include_pad: bool = True,
     layout: Layout = "channels_first",
     out: Array | None = None,
     threads: int | None = None,
@@ -213,6 +220,7 @@ def max_pool3d(
     >>> swath.max_pool3d(np.ones((1, 3, 4, 8, 8), np.float32), 2).shape
     (1, 3, 2, 4, 4)
     """
+    del count_include_pad
     return _core.max_pool(3, x, window, stride, padding, dilation, layout, out, threads)
 
 
