@@ -198,7 +198,9 @@ def test_frozen_weights_have_no_gradient_computed(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setitem(rule.__dict__, "backward", backward)
     x, w = _normal(1, 4, 9, 8), _normal(6, 4, 3, 3)
     jax.grad(lambda x: sj.conv2d(x, w).sum())(x)
-    assert asked == [("x",)] or asked == [["x"]]
+    # once while it is recorded, and once more where there is no handler to run the record
+    assert asked
+    assert all(list(names) == ["x"] for names in asked)
 
 
 @NEEDS_HANDLER
