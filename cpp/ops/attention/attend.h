@@ -105,32 +105,36 @@ struct Attend {
       const int64_t n_tokens = run.level == 1   ? n
                                : j + n == n_all ? run.count - j * run.level
                                                 : n * run.level;
-      bool is_full = run.intervals == nullptr && run.bits == nullptr && !run.is_causal;
-      uint32_t seen = run.lanes;
-      if (!is_full) {
-        run_bits(run, tile, p.causal_shift, j, n, memory.bits);
-        uint32_t any = 0, every = tile.all;
-        for (int64_t i = 0; i < n; ++i) {
-          any |= memory.bits[i];
-          every &= memory.bits[i];
-        }
-        is_full = every == tile.all;
-        seen = any;
-      } else if (run.lanes != tile.all) {
-        is_full = false;
-        for (int64_t i = 0; i < n; ++i) memory.bits[i] = static_cast<uint16_t>(run.lanes);
-      }
+      const uint16_t* bits = nullptr;
+      const uint32_t seen = find_bits(run, j, n, &bits);
       if (seen != 0) {
         sources[n_pieces] = {values,    &v,    v.stride[v.n_axes - 1] * run.step,
                              run.level, token, n_tokens};
         A* s = memory.scores + n_rows * kQueries<A>;
         score_piece(run, k, keys, token, n, n_tokens, s);
-        finish_piece(run, j, token, n, n_tokens, s, is_full ? nullptr : memory.bits);
+        finish_piece(run, j, token, n, n_tokens, s, bits);
         pieces[n_pieces++] = {nullptr, 0, n_rows, n, seen};
         n_rows += n;
       }
       j += n;
     }
+  }
+
+  /// The lanes that see any of the keys [j, j + n) of a run. `bits` are those of each key, as far
+  /// as they are in run.lanes; null: run.lanes see all of them.
+  uint32_t find_bits(const KeyRun& run, int64_t j, int64_t n, const uint16_t** bits) const {
+    if (!run.is_causal && (run.bits != nullptr || run.intervals == nullptr)) {
+      if (run.bits != nullptr) *bits = run.bits + j;
+      return run.lanes;
+    }
+    run_bits(run, tile, p.causal_shift, j, n, memory.bits);
+    uint32_t any = 0, every = tile.all;
+    for (int64_t i = 0; i < n; ++i) {
+      any |= memory.bits[i];
+      every &= memory.bits[i];
+    }
+    if (every != tile.all) *bits = memory.bits;
+    return any;
   }
 
   void score_piece(const KeyRun& run, const TokenArray& k, const S* keys, int64_t token, int64_t n,
@@ -176,7 +180,7 @@ struct Attend {
     }
     if (p.has_table && run.has_place) add_table(run, j, n, s);
     add_to_keys(run, j, token, n, n_tokens, s);
-    hide_scores(s, n, bits, chunk_max);
+    hide_scores(s, n, bits, run.lanes, tile.all, chunk_max);
   }
 
   /// Only pairs that are seen have a place in the table.

@@ -41,11 +41,13 @@ struct KeyRun {
   const LaneInterval* intervals = nullptr;
   int n_intervals = 0;
   int64_t unit = 0;
-  const uint16_t* bits = nullptr;  // or: which lanes see each key
-  double add = 0;                  // to the logits
-  int64_t level = 1;               // keys that are seen as one mean
-  bool is_causal = false;          // lanes see no keys after their own place
-  int64_t outer[2] = {};           // units of the axes before the run's, for a relative table
+  // Which lanes see each key, as far as they are in `lanes`: given beside the intervals where the
+  // rows of a tile share them, or alone.
+  const uint16_t* bits = nullptr;
+  double add = 0;          // to the logits
+  int64_t level = 1;       // keys that are seen as one mean
+  bool is_causal = false;  // lanes see no keys after their own place
+  int64_t outer[2] = {};   // units of the axes before the run's, for a relative table
   bool has_place = false;
 };
 

@@ -6,6 +6,28 @@
 namespace swath::SWATH_ISA {
 namespace {
 
+/// Bits of the lanes that see each of the units [unit, unit + n).
+SWATH_ALWAYS_INLINE void interval_bits(const LaneInterval* intervals, int n_intervals,
+                                       uint32_t among, int64_t unit, int64_t n, uint16_t* bits) {
+  for (int64_t i = 0; i < n; ++i) bits[i] = 0;
+  uint16_t always = 0;  // seen from the first key on
+  for (int g = 0; g < n_intervals; ++g) {
+    const int64_t begin = intervals[g].lo - unit, end = intervals[g].hi - unit;
+    if (begin >= n || end <= 0 || begin >= end) continue;
+    const auto lanes = static_cast<uint16_t>(intervals[g].lanes & among);
+    if (begin > 0) {
+      bits[begin] ^= lanes;
+    } else {
+      always ^= lanes;
+    }
+    if (end < n) bits[end] ^= lanes;
+  }
+  for (int64_t i = 0; i < n; ++i) bits[i] = always = static_cast<uint16_t>(always ^ bits[i]);
+}
+
+/// Keys of a row whose bits are kept for all rows of a tile.
+inline constexpr int64_t kMaxColumns = 64;
+
 /// The last axes of a pattern are the tile's: axis a of n_axes is the tile's axis a + 3 - n_axes.
 struct Walker {
   const AttentionProblem& problem;
@@ -19,6 +41,9 @@ struct Walker {
   int n_seen[kMaxTokenAxes];
   int64_t from[kMaxTokenAxes], to[kMaxTokenAxes];  // the box of units
   int64_t phase[kMaxTokenAxes], n_class[kMaxTokenAxes];
+  // Of the last axis: whether every lane sees the whole box, or which lanes see each column.
+  bool is_uniform = false, has_columns = false;
+  uint16_t columns[kMaxColumns];
 
   Walker(const AttentionProblem& p, const KeyPattern& k, const Buffers& b, const QueryTile& t,
          const RunSink& s)
@@ -74,6 +99,7 @@ struct Walker {
       }
       run.unit = u;
       run.count = n;
+      run.bits = has_columns ? columns + (u - begin) : nullptr;
       run.first = pattern.n_prefix + row * axis.n_k + at;
       emit(run);
       u += n;
@@ -93,11 +119,6 @@ struct Walker {
   void walk_rows(int a, int64_t row, uint32_t lanes, KeyRun& run) {
     if (a == pattern.n_axes - 1) {
       run.lanes = lanes;
-      bool is_uniform = true;
-      for (int i = 0; i < n_seen[a]; ++i) {
-        const bool is_whole = seen[a][i].lo == from[a] && seen[a][i].hi == to[a];
-        is_uniform = is_uniform && (is_whole || (seen[a][i].lanes & lanes) == 0);
-      }
       run.intervals = is_uniform ? nullptr : seen[a];
       run.n_intervals = n_seen[a];
       emit_row(run, row, from[a], to[a]);
@@ -111,6 +132,19 @@ struct Walker {
     }
   }
 
+  /// What all rows of a box share.
+  void find_columns() {
+    const int a = pattern.n_axes - 1;
+    is_uniform = true;
+    for (int i = 0; i < n_seen[a]; ++i) {
+      is_uniform = is_uniform && seen[a][i].lo == from[a] && seen[a][i].hi == to[a];
+    }
+    has_columns = !is_uniform && to[a] - from[a] <= kMaxColumns;
+    if (has_columns) {
+      interval_bits(seen[a], n_seen[a], ~0u, from[a], to[a] - from[a], columns);
+    }
+  }
+
   /// The units of an axis that any of the lanes sees.
   void set_box(int a) {
     from[a] = INT64_MAX;
@@ -121,6 +155,7 @@ struct Walker {
       if (s.lo < from[a]) from[a] = s.lo;
       if (s.hi > to[a]) to[a] = s.hi;
     }
+    if (a == pattern.n_axes - 1 && from[a] < to[a]) find_columns();
   }
 
   /// seen[a] = what f(place) says of the places of `lanes`.

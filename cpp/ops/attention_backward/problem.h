@@ -3,9 +3,10 @@
 //
 // One walk over the forward's tiles gives everything. The tiles of a head of k and v are cut into
 // `n_parts` ranges; each part keeps sums of dk and dv of its own, in rows that it touches only, and
-// a second step adds the parts in order. A bias that is one for several samples, heads or queries
-// is summed in copies, at most 16, one for every part of the work that could touch the same
-// element. Neither depends on the number of threads, and parts not on the batch.
+// a second step adds the parts in order, if there are several. A bias that is one for several
+// samples, heads or queries is summed in copies, at most 16, one for every part of the work that
+// could touch the same element. Neither depends on the number of threads, and parts not on the
+// batch.
 #pragma once
 
 #include "ops/attention/problem.h"
@@ -14,12 +15,20 @@ namespace swath {
 
 inline constexpr int kMaxPartialSums = 16;
 
+/// Where a gradient of keys goes at once, because one part has the whole sum: no second step.
+struct KeyGrad {
+  bool is_wanted = false;
+  TokenArray to;
+  int64_t offset = 0, n_d = 0;
+};
+
 /// Keys whose dk and dv are summed: the main ones (source 0) or those of an extra array.
 /// Unit u = ((b * n_kv_heads) + head) * n_parts + part has n rows of `k_width` and `v_width`
 /// accumulators, of which [range[2u], range[2u + 1]) are filled.
 struct KeySums {
   ArrayRef dk{}, dv{}, range{};
   int64_t n = 0;
+  KeyGrad k_grad, v_grad;
 };
 
 /// Sums of dS into an array of accumulators that has `n` elements and a number of copies.

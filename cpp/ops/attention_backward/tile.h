@@ -134,32 +134,13 @@ struct GradTile : GradBiases<S> {
                                : j + n == n_all ? run.count - j * run.level
                                                 : n * run.level;
       const uint16_t* bits = nullptr;
-      const uint32_t seen = find_bits(run, j, n, &bits);
+      const uint32_t seen = attend.find_bits(run, j, n, &bits);
       if (seen != 0) {
         const Source from{run.source + 1, token, run.step, run.level, n_tokens, j};
         take_piece(run, from, k, keys, v, values, n, seen, bits);
       }
       j += n;
     }
-  }
-
-  /// The lanes that see any of the keys; `bits` stays null if every lane sees all.
-  uint32_t find_bits(const KeyRun& run, int64_t j, int64_t n, const uint16_t** bits) const {
-    uint16_t* to = memory.attend.bits;
-    if (run.intervals == nullptr && run.bits == nullptr && !run.is_causal) {
-      if (run.lanes == tile.all) return tile.all;
-      for (int64_t i = 0; i < n; ++i) to[i] = static_cast<uint16_t>(run.lanes);
-      *bits = to;
-      return run.lanes;
-    }
-    run_bits(run, tile, p.causal_shift, j, n, to);
-    uint32_t any = 0, every = tile.all;
-    for (int64_t i = 0; i < n; ++i) {
-      any |= to[i];
-      every &= to[i];
-    }
-    if (every != tile.all) *bits = to;
-    return any;
   }
 
   void take_piece(const KeyRun& run, const Source& from, const TokenArray& k, const S* keys,
