@@ -196,6 +196,16 @@ CASES: list[AttentionCase] = [
     _case("blocks_levels", (50,), _blocks(50, 50, (16, 9), levels=True)),
     _case("mask", (40,), _mask(40, 40), batch=2),
     _case("mask_causal", (70,), _mask(70, 70), batch=2, causal=True),
+    # few queries and whole vectors of D: dot products
+    _case("few", (3,), k_tokens=(70,), heads=(4, 2), sizes=(32, 48)),
+    _case("few_causal", (4,), k_tokens=(37,), sizes=(16, 16), causal=True),
+    _case("few_levels", (3,), _blocks(3, 70, (2, 9), levels=True), k_tokens=(70,), sizes=(32, 16)),
+    _case(
+        "one_query", (1,), k_tokens=(600,), sizes=(64, 64), batch=2,
+        more={"low_a": (1, 1, 1, 3), "low_b": (1, 2, 600, 3), "key_mask": (2, 600)},
+    ),
+    _case("neighborhood_wide", (150,), lambda: P.Neighborhood(99), sizes=(4, 4)),
+    _case("decode_window", (2,), lambda: P.Window1D(9, 0), k_tokens=(70,), causal=True),
     _case("union", (6, 7), lambda: P.Neighborhood(3, grid=(6, 7)) | P.Window1D(9, 0)),
     _case("union_masks", (45,), lambda: P.Window1D(2, 2) | P.Segments((5, 40), np.eye(2) > 0)),
     _case("softcap", (30,), softcap=1.5, scale=2.0),

@@ -2,6 +2,7 @@
 // Included by *.isa.cc only.
 #pragma once
 
+#include "ops/attention/few.h"
 #include "ops/attention/memory.h"
 #include "ops/attention/softmax.h"
 #include "ops/attention/values.h"
@@ -19,6 +20,7 @@ struct Attend {
   const AttendMemory<S>& memory;
   QueryTile tile;
   bool is_careful = false;
+  bool is_few = false;  // memory.q holds rows of queries instead of lanes
 
   RunningSoftmax<A> state;
   Vec<A> chunk_max[kRow];
@@ -54,7 +56,11 @@ struct Attend {
     const S* rows[kMaxTile];
     const S* base = read(p.q.ref) + tile.b * p.q.batch + tile.h * p.q.head;
     for_rows([&](int l, int64_t token) { rows[l] = base + p.q.at(token); });
-    load_queries(rows, p.q.unit, p.d, static_cast<A>(p.scale), memory.q);
+    if (is_few) {
+      load_few(rows);
+    } else {
+      load_queries(rows, p.q.unit, p.d, static_cast<A>(p.scale), memory.q);
+    }
     if (p.has_low_rank) {
       const int64_t* s = p.low_a_stride;
       base = read(p.low_a) + tile.b * s[0] + tile.h * s[1];
@@ -62,6 +68,16 @@ struct Attend {
       load_queries(rows, s[3], p.rank, static_cast<A>(1), memory.low_a);
     }
     if (p.has_table && tile.prefix == 0) find_table_base();
+  }
+
+  void load_few(const S* const* rows) const {
+    for (int l = 0; l < tile.n; ++l) {
+      A* row = memory.q + l * p.d;
+      widen_row(rows[l], p.q.unit, row, p.d);
+      for (int64_t d = 0; d < p.d; d += kLanes<A>) {
+        store(row + d, load(row + d) * set1(static_cast<A>(p.scale)));
+      }
+    }
   }
 
   void reset_max() {
@@ -142,7 +158,7 @@ struct Attend {
     const int64_t pitch = k.stride[k.n_axes - 1] * run.step;
     if (run.level > 1) {
       stage_means(keys, k, token, n_tokens, run.level, p.d, memory.stage);
-      score_keys<A>(memory.q, memory.stage, padded<A>(p.d), p.d, false, s, n);
+      multiply(memory.q, memory.stage, padded<A>(p.d), p.d, false, n, s);
       return;
     }
     score_rows(keys + k.at(token), pitch, k.unit, p.d, memory.q, false, n, s);
@@ -153,12 +169,21 @@ struct Attend {
                   bool adds, int64_t n, A* s) {
     if constexpr (sizeof(S) == sizeof(A)) {
       if (unit == 1) {
-        score_keys<A>(lanes, rows, pitch, n_d, adds, s, n);
+        multiply(lanes, rows, pitch, n_d, adds, n, s);
         return;
       }
     }
     stage_rows(rows, pitch, unit, n, n_d, memory.stage);
-    score_keys<A>(lanes, memory.stage, padded<A>(n_d), n_d, adds, s, n);
+    multiply(lanes, memory.stage, padded<A>(n_d), n_d, adds, n, s);
+  }
+
+  void multiply(const A* queries, const A* rows, int64_t pitch, int64_t n_d, bool adds, int64_t n,
+                A* s) const {
+    if (is_few && queries == memory.q) {
+      score_few(queries, tile.n, rows, pitch, n_d, s, n);
+    } else {
+      score_keys<A>(queries, rows, pitch, n_d, adds, s, n);
+    }
   }
 
   /// What comes after the product: cap, biases, hidden pairs.
@@ -326,6 +351,7 @@ struct Attend {
   static void take_run(void* self, const KeyRun& run) { static_cast<Attend*>(self)->take(run); }
 
   void run() {
+    is_few = tile.n <= kFew && p.d % kLanes<A> == 0;
     for (;;) {
       start();
       walk_tile(p, b, tile, memory.map, {take_run, this});
