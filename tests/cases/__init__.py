@@ -5,6 +5,7 @@ from __future__ import annotations
 from cases import (
     attention,
     attention_grad,
+    attention_work,
     conv_backward,
     conv_transpose,
     conv_weight_grad,
@@ -58,7 +59,10 @@ CASES: dict[str, list[Case]] = {
 }
 WORKLOADS: dict[str, list[Workload]] = {
     "sliding_conv": sliding_conv.WORKLOADS,
-    "attention": attention.WORKLOADS,
+    "attention": attention_work.WORKLOADS,
+    "attention_backward": attention_work.GRAD_WORKLOADS,
+    "merge_attention": attention_work.MERGE_WORKLOADS,
+    "select_blocks": attention_work.SELECT_WORKLOADS,
     "gated_conv": gated_conv.WORKLOADS,
     "partial_conv": partial_conv.WORKLOADS,
     "conv_transpose": conv_transpose.WORKLOADS,

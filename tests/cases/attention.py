@@ -1,8 +1,7 @@
-"""Directed cases and workloads of attention."""
+"""Directed cases of attention."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 import numpy as np
 
 import oracle_attention
-from cases.case import DTYPES, Array, Case, Shape, Workload, numpy_dtype
+from cases.case import DTYPES, Array, Case, Shape, numpy_dtype
 from oracle import Result
 from swath import patterns as P
 
@@ -218,25 +217,3 @@ CASES: list[AttentionCase] = [
     _case("sink_alone", (3,), k_tokens=(0,), more={"sink": (2,)}),
     _case("extra_keys", (18,), more={"xk": (5,), "xv": (5,), "xw": (1, 5)}),
 ]  # fmt: skip
-
-_WORK = [
-    ("neighborhood_k7_56_h4_d32", (56, 56), 4, 32, {"kind": "Neighborhood", "size": 7}),
-    ("neighborhood_k13_56_h4_d32", (56, 56), 4, 32, {"kind": "Neighborhood", "size": 13}),
-    ("neighborhood_k21_64_h4_d32", (64, 64), 4, 32, {"kind": "Neighborhood", "size": 21}),
-    ("neighborhood_k13_64_h8_d64", (64, 64), 8, 64, {"kind": "Neighborhood", "size": 13}),
-    ("dense_1024_h4_d64", (1024,), 4, 64, {}),
-    ("dense_4096_h1_d64", (4096,), 1, 64, {}),
-]
-
-
-def _work(name: str, tokens: Shape, heads: int, size: int, pattern: Mapping[str, Any]) -> Workload:
-    shape = (1, heads, *tokens, size)
-    n = math.prod(tokens)
-    n_keys = pattern["size"] ** len(tokens) if pattern else n
-    kwargs = {"pattern": getattr(P, pattern["kind"])(pattern["size"])} if pattern else {}
-    return Workload(
-        name, "attention", dict.fromkeys("qkv", shape), kwargs, 4 * heads * n * n_keys * size
-    )
-
-
-WORKLOADS: list[Workload] = [_work(*w) for w in _WORK]
