@@ -44,14 +44,18 @@ void run_unit(const AttentionGradProblem& g, const Buffers& b, const GradMemory<
   const int64_t unit = (batch * g.n_kv_heads + kv_head) * g.n_parts + part;
   OwnRows<A> own[kMaxExtras + 1];
   if (g.needs_kv) {
+    A* next = memory.own;
+    const auto sums_at = [&](const ArrayRef& sums, int64_t n) {
+      if (!g.own_in_scratch()) return static_cast<A*>(b.write(sums)) + unit * n;
+      A* at = next;
+      next += n;
+      return at;
+    };
     for (int s = 0; s <= p.n_extras; ++s) {
       const KeySums& sums = g.keys[s];
-      own[s] = {static_cast<A*>(b.write(sums.dk)) + unit * sums.n * g.k_width,
-                static_cast<A*>(b.write(sums.dv)) + unit * sums.n * g.v_width,
-                g.k_width,
-                g.v_width,
-                0,
-                0};
+      A* dk = sums_at(sums.dk, sums.n * g.k_width);
+      A* dv = sums_at(sums.dv, sums.n * g.v_width);
+      own[s] = {dk, dv, g.k_width, g.v_width, 0, 0};
     }
   }
   const int64_t n_tiles = p.n_tiles();

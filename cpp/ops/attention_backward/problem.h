@@ -14,6 +14,7 @@
 namespace swath {
 
 inline constexpr int kMaxPartialSums = 16;
+inline constexpr int64_t kMaxOwn = 16384;  // accumulators of a head that are kept in scratch memory
 
 /// Where a gradient of keys goes at once, because one part has the whole sum: no second step.
 struct KeyGrad {
@@ -54,6 +55,17 @@ struct AttentionGradProblem {
   BroadcastSum bias, table, low_a, low_b, key_bias, sink, weights[kMaxExtras];
   int64_t table_stride[kMaxTokenAxes] = {}, table_centre = 0;  // of the sums
 
+  /// Accumulators of dk and dv of one head.
+  __attribute__((always_inline)) int64_t own_elements() const {
+    int64_t n = 0;
+    for (int s = 0; needs_kv && s <= walk.n_extras; ++s) n += keys[s].n * (k_width + v_width);
+    return n;
+  }
+  /// One part that writes its sums itself may keep those of each head at one place: for windows of
+  /// an image that is a cache line touched once instead of a copy of dk and dv in memory.
+  __attribute__((always_inline)) bool own_in_scratch() const {
+    return n_parts == 1 && own_elements() <= kMaxOwn;
+  }
   __attribute__((always_inline)) int64_t n_tasks() const {
     return n_groups * n_head_groups * n_parts;
   }
