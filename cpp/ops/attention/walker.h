@@ -35,7 +35,8 @@ struct Walker {
   const Buffers& buffers;
   const QueryTile& tile;
   const RunSink& sink;
-  LanePlace places[kMaxTokenAxes][kMaxTile];
+  LanePlace own_places[kMaxTokenAxes][kMaxTile];
+  const LanePlace* places[kMaxTokenAxes];  // the tile's, or its own
   int n_places[kMaxTokenAxes];
   LaneInterval seen[kMaxTokenAxes][kMaxTile];  // of the lanes of one class
   int n_seen[kMaxTokenAxes];
@@ -60,18 +61,21 @@ struct Walker {
       for (int a = 0; a < n; ++a) {
         const int own = a + kMaxTokenAxes - n;
         n_places[a] = tile.n_places[own];
-        for (int i = 0; i < n_places[a]; ++i) places[a][i] = tile.places[own][i];
+        places[a] = tile.places[own];
       }
       return;
     }
-    for (int a = 0; a < n; ++a) n_places[a] = 0;
+    for (int a = 0; a < n; ++a) {
+      n_places[a] = 0;
+      places[a] = own_places[a];
+    }
     for_bits(lanes, [&](int l) {
       int64_t at = tile.token[l] - pattern.n_prefix;
       for (int a = n - 1; a > 0; --a) {
-        places[a][n_places[a]++] = {at % pattern.query_extent[a], 1u << l};
+        own_places[a][n_places[a]++] = {at % pattern.query_extent[a], 1u << l};
         at /= pattern.query_extent[a];
       }
-      places[0][n_places[0]++] = {at, 1u << l};
+      own_places[0][n_places[0]++] = {at, 1u << l};
     });
   }
 
@@ -158,7 +162,7 @@ struct Walker {
     if (a == pattern.n_axes - 1 && from[a] < to[a]) find_columns();
   }
 
-  /// seen[a] = what f(place) says of the places of `lanes`.
+  /// seen[a] = what f(place) says of the places of `lanes`; neighbours that see the same are one.
   template <class F>
   __attribute__((always_inline)) void set_seen(int a, uint32_t lanes, const F& f) {
     n_seen[a] = 0;
@@ -166,6 +170,13 @@ struct Walker {
       const uint32_t here = places[a][i].lanes & lanes;
       if (here == 0) continue;
       LaneInterval s = f(places[a][i].place);
+      if (n_seen[a] > 0) {
+        LaneInterval& last = seen[a][n_seen[a] - 1];
+        if (last.lo == s.lo && last.hi == s.hi) {
+          last.lanes |= here;
+          continue;
+        }
+      }
       s.lanes = here;
       seen[a][n_seen[a]++] = s;
     }
@@ -373,7 +384,7 @@ struct Walker {
 
   void walk() {
     uint32_t prefix = 0;
-    for (int l = 0; l < tile.n; ++l) {
+    for (int l = 0; pattern.n_prefix > 0 && l < tile.n; ++l) {
       prefix |= lane_if(tile.token[l] < pattern.n_prefix, l);
     }
     KeyRun run;
