@@ -8,7 +8,7 @@ namespace swath::SWATH_ISA {
 namespace {
 
 /// With up to this many queries, a dot product for each pair is less work than a row of lanes for
-/// each key. One query over 4096 keys of 64: 1.5 times faster as a whole.
+/// each key. Over 2048 keys of 64, measured as a whole: one query 2.0 times faster, four 1.3 times.
 inline constexpr int kFew = 4;
 
 /// Lane j of the result is the sum of the lanes of x[j]; x is used up.

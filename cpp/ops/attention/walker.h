@@ -6,28 +6,6 @@
 namespace swath::SWATH_ISA {
 namespace {
 
-/// Bits of the lanes that see each of the units [unit, unit + n).
-SWATH_ALWAYS_INLINE void interval_bits(const LaneInterval* intervals, int n_intervals,
-                                       uint32_t among, int64_t unit, int64_t n, uint16_t* bits) {
-  for (int64_t i = 0; i < n; ++i) bits[i] = 0;
-  uint16_t always = 0;  // seen from the first key on
-  for (int g = 0; g < n_intervals; ++g) {
-    const int64_t begin = intervals[g].lo - unit, end = intervals[g].hi - unit;
-    if (begin >= n || end <= 0 || begin >= end) continue;
-    const auto lanes = static_cast<uint16_t>(intervals[g].lanes & among);
-    if (begin > 0) {
-      bits[begin] ^= lanes;
-    } else {
-      always ^= lanes;
-    }
-    if (end < n) bits[end] ^= lanes;
-  }
-  for (int64_t i = 0; i < n; ++i) bits[i] = always = static_cast<uint16_t>(always ^ bits[i]);
-}
-
-/// Keys of a row whose bits are kept for all rows of a tile.
-inline constexpr int64_t kMaxColumns = 64;
-
 /// The last axes of a pattern are the tile's: axis a of n_axes is the tile's axis a + 3 - n_axes.
 struct Walker {
   const AttentionProblem& problem;
@@ -144,9 +122,7 @@ struct Walker {
       is_uniform = is_uniform && seen[a][i].lo == from[a] && seen[a][i].hi == to[a];
     }
     has_columns = !is_uniform && to[a] - from[a] <= kMaxColumns;
-    if (has_columns) {
-      interval_bits(seen[a], n_seen[a], ~0u, from[a], to[a] - from[a], columns);
-    }
+    if (has_columns) interval_bits(seen[a], n_seen[a], ~0u, from[a], to[a] - from[a], columns);
   }
 
   /// The units of an axis that any of the lanes sees.
