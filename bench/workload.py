@@ -137,7 +137,9 @@ class Workload:
             kwargs["out"] = values["x"]
         positional, named = arguments(values)
         kwargs |= named
-        if self.has_holes or self.function == "band_split":
+        if self.function == "select_blocks":
+            return lambda: function(*positional, **kwargs).indices
+        if self.has_holes or self.function in ("band_split", "merge_attention"):
             return lambda: function(*positional, **kwargs)[0]
         if self.is_gradient:  # of one input: the only one that is not None
             return lambda: next(g for g in function(*positional, **kwargs) if g is not None)
@@ -151,7 +153,10 @@ def find_function(name: str) -> Callable[..., Any]:
 
 
 def arguments(values: Mapping[str, Array]) -> tuple[list[Array], dict[str, Any]]:
-    """Positional and named arguments; w0, w1, ... are one tuple, `weights`."""
+    """Positional and named arguments; w0, w1, ... are `weights`, o0, lse0, ... are `parts`."""
+    if "lse0" in values:
+        n_parts = len(values) // 2
+        return [[(values[f"o{t}"], values[f"lse{t}"]) for t in range(n_parts)]], {}
     gates = {k: v for k, v in values.items() if k[0] == "w" and k[1:].isdigit()}
     named: dict[str, Any] = {k: v for k, v in values.items() if k not in (*POSITIONAL, *gates)}
     if gates:
@@ -175,6 +180,13 @@ def allowed_difference(workload: Workload, values: Mapping[str, Array], largest:
         largest_logit = 4 * float(np.abs(values["q"].astype(np.float64)).max())
         rule = swath.testing.tolerance(numpy_dtype(workload.dtype), terms)
         return largest_logit * largest * rule + rounding
+    if workload.op == "attention_backward":
+        reach = math.prod(
+            float(np.abs(values[n].astype(np.float64)).max()) for n in ("do", "k", "v")
+        )
+        d, n_keys = workload.shape("q")[-1], math.prod(workload.shape("k")[2:-1])
+        rule = swath.testing.tolerance(numpy_dtype(workload.dtype), n_keys + d)
+        return 4 * math.sqrt(d) * reach * rule + rounding
     summed = values["dy"] if workload.is_gradient else values[workload.main]
     reach = float(np.abs(summed.astype(np.float64)).max())
     if workload.op in TOOLS:  # sums over tokens, then over channels
@@ -240,6 +252,11 @@ def make_arrays(workload: Workload) -> dict[str, Array]:
             continue
         scale = 1 / math.sqrt(math.prod(shape[1:])) if name in ("weight", "k") else 1.0
         values[name] = (rng.standard_normal(shape, np.float32) * scale).astype(numpy_dtype(dtype))
+    if workload.function == "grad.attention":
+        q, k, v = (values[name] for name in "qkv")
+        values["o"], values["lse"] = swath.attention(
+            q, k, v, return_lse=True, **dict(workload.kwargs)
+        )
     if workload.in_place:
         weight = values["weight"]
         weight[...] = 0
@@ -279,8 +296,7 @@ def load(ops: Iterable[str], dtypes: Iterable[str], *, is_small: bool) -> list[W
 
 def from_case(op: str, case: Any, dtype: str, *, is_small: bool) -> Workload:
     arrays = {
-        name: (tuple(shape), "b8" if name == "mask" and op != "deform_conv" else dtype)
-        for name, shape in case.shapes.items()
+        name: (tuple(shape), array_dtype(name, op, dtype)) for name, shape in case.shapes.items()
     }
     name = case.name if dtype == "f32" else f"{case.name}_{dtype}"
     flops = case.flops
@@ -291,13 +307,20 @@ def from_case(op: str, case: Any, dtype: str, *, is_small: bool) -> Workload:
     return sized(shrink(workload) if is_small else workload)
 
 
+def array_dtype(name: str, op: str, dtype: str) -> str:
+    """Masks are bool, but those of deform_conv, which are factors; lse is an accumulator."""
+    if name.startswith("lse"):
+        return "f64" if dtype == "f64" else "f32"
+    return "b8" if name == "mask" and op != "deform_conv" else dtype
+
+
 def shrink(workload: Workload) -> Workload:
     """The same call at a size that runs in microseconds."""
-    if workload.is_gradient:
+    if workload.is_gradient or workload.op == "select_blocks":  # whole blocks
         return workload
     if workload.is_dynamic:
         return shrink_positions(workload)
-    if workload.op == "attention":
+    if workload.op in ("attention", "merge_attention"):
         return shrink_tokens(workload)
     arrays = {}
     for name, (shape, dtype) in workload.arrays.items():
@@ -319,11 +342,18 @@ def shrink(workload: Workload) -> Workload:
 
 
 def shrink_tokens(workload: Workload) -> Workload:
-    """Tokens of at most twice an axis, for the widest neighbourhood; heads stay as they are."""
-    arrays = {
-        name: ((*shape[:2], *(min(n, 2 * TINY_EXTENT) for n in shape[2:-1]), shape[-1]), dtype)
-        for name, (shape, dtype) in workload.arrays.items()
-    }
+    """Tokens of at most twice an axis, for the widest neighbourhood; heads stay as they are.
+
+    Patterns with a grid or lists of their own know the number of tokens: they stay.
+    """
+    pattern = workload.kwargs.get("pattern")
+    if pattern is not None and (pattern.grid or isinstance(pattern, swath.patterns.Blocks)):
+        return workload
+    arrays = {}
+    for name, (shape, dtype) in workload.arrays.items():
+        end = len(shape) - (not name.startswith("lse"))
+        tokens = (min(n, 2 * TINY_EXTENT) for n in shape[2:end])
+        arrays[name] = ((*shape[:2], *tokens, *shape[end:]), dtype)
     return replace(workload, arrays=arrays)
 
 

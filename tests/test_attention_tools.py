@@ -14,17 +14,13 @@ from hypothesis import strategies as st
 
 import oracle_tools
 import swath
-from cases.attention_tools import (
-    LINEAR_CASES,
-    MERGE_CASES,
-    SELECT_CASES,
-    TOKEN_CASES,
-    ToolCase,
-    _linear_cases,
-    _select,
-    levels_of,
-)
+from cases import linear_attention, merge_attention, select_blocks, tokens
 from cases.case import DTYPES
+from cases.linear_attention import linear_cases
+from cases.merge_attention import MergeCase
+from cases.select_blocks import SelectCase, levels_of, select
+from cases.tokens import TokenCase
+from cases.tool_case import ToolCase
 from support import (
     VIEWS,
     Array,
@@ -35,7 +31,12 @@ from support import (
     require,
 )
 
-CASES = [*TOKEN_CASES, *MERGE_CASES, *LINEAR_CASES, *SELECT_CASES]
+CASES: list[ToolCase] = [
+    *tokens.CASES,
+    *merge_attention.CASES,
+    *linear_attention.CASES,
+    *select_blocks.CASES,
+]
 SMALL = [c for c in CASES if all(np.prod(s, dtype=np.int64) < 9_000 for s in c.shapes.values())]
 GRIDS = [(2, 2), (8, 8), (7, 9), (5, 6), (16, 3), (1, 5), (13, 8), (3, 4, 5), (4, 4, 4), (2,) * 4]
 
@@ -69,13 +70,13 @@ def _normal(*shape: int, seed: int = 0, dtype: Any = np.float32) -> Array:
 
 
 _BIG = [
-    *_linear_cases("large", 2, 4, 2, 300, 300, 16, 130, causal=True),
-    ToolCase("pool", "pool_tokens", (), kwargs={"grid": (64, 64), "factor": 2, "mode": "max"},
+    *linear_cases("large", 2, 4, 2, 300, 300, 16, 130, causal=True),
+    TokenCase("pool", "pool_tokens", (), kwargs={"grid": (64, 64), "factor": 2, "mode": "max"},
              shapes={"x": (2, 4096, 32)}),
-    ToolCase("select", "select_blocks", (), kwargs={"block": 4, "top_p": 0.5},
-             shapes={"q": (1, 2, 800, 16), "k": (1, 2, 800, 16)}, table="select_blocks"),
-    ToolCase("merge", "merge_attention", (), shapes={"o0": (4, 900, 32), "lse0": (4, 900)},
-             table="merge_attention", result="0"),
+    SelectCase("select", "select_blocks", (), kwargs={"block": 4, "top_p": 0.5},
+               shapes={"q": (1, 2, 800, 16), "k": (1, 2, 800, 16)}),
+    MergeCase("merge", "merge_attention", (), shapes={"o0": (4, 900, 32), "lse0": (4, 900)},
+              result="0"),
 ]  # fmt: skip
 
 
@@ -90,7 +91,7 @@ def test_threads_and_batch_mates_change_no_bit(case: ToolCase) -> None:
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("case", [c for c in MERGE_CASES if c.result == "0"], ids=str)
+@pytest.mark.parametrize("case", [c for c in merge_attention.CASES if c.result == "0"], ids=str)
 def test_lse_is_that_of_all_parts(case: ToolCase, dtype: str) -> None:
     arrays = case.inputs(dtype)
     n = len(arrays) // 2
@@ -106,9 +107,9 @@ def test_lse_is_that_of_all_parts(case: ToolCase, dtype: str) -> None:
 
 def test_gradient_of_lse_matches_the_formula() -> None:
     for dtype in ("f32", "f64", "bf16"):
-        for case in [c for c in MERGE_CASES if c.is_gradient]:
-            twin = ToolCase(case.id, case.function, case.x, shapes=case.shapes,
-                            table=case.table, result=case.result.split(".")[0] + ".1")  # fmt: skip
+        for case in [c for c in merge_attention.CASES if c.is_gradient]:
+            twin = MergeCase(case.id, case.function, case.x, shapes=case.shapes,
+                             result=case.result.split(".")[0] + ".1")  # fmt: skip
             arrays = twin.inputs(dtype)
             expected, found = twin.oracle(arrays), twin.run(swath, arrays)
             swath.testing.assert_close(
@@ -251,7 +252,7 @@ def test_blocks_within_parents_and_beyond(dtype: Any) -> None:
         for criterion in ({"top_k": 4}, {"top_p": 0.6}):
             options: dict[str, Any] = {"block": (4, 5), "parents": parents, **criterion, **more}
             found = levels_of(swath.select_blocks(q, k, **options), {"q": q, "k": k})
-            expected = _select({"q": q, "k": k}, **options).value
+            expected = select({"q": q, "k": k}, **options).value
             assert (found == expected).all()
     whole = swath.select_blocks(q, k, block=(4, 5), top_k=17, parents=parents)
     assert set(whole.counts.ravel()) <= {5, 6}
@@ -282,7 +283,7 @@ def _linear(draw: Any) -> ToolCase:
     kwargs = {"causal": draw(st.booleans())}
     if draw(st.booleans()):
         kwargs["layout"] = "heads_last"
-    cases = _linear_cases(f"fuzz{sizes}", b, h_kv * group, h_kv, n, m, d, e, **kwargs)
+    cases = linear_cases(f"fuzz{sizes}", b, h_kv * group, h_kv, n, m, d, e, **kwargs)
     return draw(st.sampled_from(cases))
 
 
@@ -297,7 +298,7 @@ def _pool(draw: Any) -> ToolCase:
     if mode == "weighted":
         shapes["weights"] = draw(st.sampled_from([(n,), (b, n), (1, *grid), grid]))
     kwargs = {"grid": grid, "factor": factor, "mode": mode}
-    return ToolCase(f"fuzz{grid}{factor}{d}", "pool_tokens", (), kwargs=kwargs, shapes=shapes)
+    return TokenCase(f"fuzz{grid}{factor}{d}", "pool_tokens", (), kwargs=kwargs, shapes=shapes)
 
 
 @settings(max_examples=100, deadline=None)

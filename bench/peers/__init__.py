@@ -12,6 +12,7 @@ __all__ = ["Peer", "Prepared", "Unsupported", "installed"]
 MODULES = {
     "TorchPlanar": "peers.torch_peer",
     "TorchChannelsLast": "peers.torch_peer",
+    "TorchFlex": "peers.torch_flex",
     "OnnxRuntime": "peers.onnxruntime_peer",
     "OpenCV": "peers.opencv_peer",
     "SciPy": "peers.scipy_peer",

@@ -57,7 +57,7 @@ class TorchPlanar(Peer):
     compositions: ClassVar = {
         **dict.fromkeys(GATES, torch_gates.prepare),
         **dict.fromkeys(TOOLS, torch_tools.prepare),
-        "attention": torch_attention.prepare,
+        **dict.fromkeys(("attention", "attention_backward"), torch_attention.prepare),
         "dynamic_conv": torch_dynamic.prepare,
         "long_conv": long_rows,
         **dict.fromkeys(("deform_conv", "sample_conv"), torch_deform.prepare),

@@ -18,7 +18,12 @@ Tensor = torch.Tensor
 def prepare(workload: Workload, tensors: Mapping[str, Tensor], *, is_last: bool) -> Prepared:
     if is_last:
         raise Unsupported("memory format")
-    makers = {"linear_attention": _linear, "pool_tokens": _pool}
+    makers = {
+        "linear_attention": _linear,
+        "pool_tokens": _pool,
+        "merge_attention": _merge,
+        "select_blocks": _select,
+    }
     if workload.function not in makers:
         raise Unsupported("no such operation")
     operation = makers[workload.function](workload.kwargs, tensors)
@@ -50,5 +55,31 @@ def _pool(options: Mapping[str, Any], given: Mapping[str, Tensor]) -> Callable[[
     def call() -> Tensor:
         image = x.unflatten(1, grid).permute(0, 3, 1, 2)  # channels last in memory
         return pool(image, factor).permute(0, 2, 3, 1).flatten(1, 2)
+
+    return call
+
+
+def _merge(_: Mapping[str, Any], given: Mapping[str, Tensor]) -> Callable[[], Tensor]:
+    n = len(given) // 2
+    o, lse = ([given[f"{name}{t}"] for t in range(n)] for name in ("o", "lse"))
+
+    def call() -> Tensor:
+        weights = torch.softmax(torch.stack(lse), 0)[..., None].to(o[0].dtype)
+        return sum(w * part for w, part in zip(weights, o, strict=True))  # type: ignore[return-value]
+
+    return call
+
+
+def _select(options: Mapping[str, Any], given: Mapping[str, Tensor]) -> Callable[[], Tensor]:
+    block, q, k = options["block"], given["q"], given["k"]
+    if q.shape[2] % block:
+        raise Unsupported("ragged blocks")
+    if q.dtype.itemsize == 2:
+        raise Unsupported("means rounded to 16 bits choose other blocks")
+
+    def call() -> Tensor:
+        means = [x.unflatten(2, (-1, block)).mean(3) for x in (q, k)]
+        top = torch.topk(means[0] @ means[1].mT, options["top_k"], sorted=False)
+        return top.indices.sort(-1).values.int()
 
     return call

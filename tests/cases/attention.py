@@ -1,8 +1,7 @@
-"""Directed cases and workloads of attention."""
+"""Directed cases of attention."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 import numpy as np
 
 import oracle_attention
-from cases.case import DTYPES, Array, Case, Shape, Workload, numpy_dtype
+from cases.case import DTYPES, Array, Case, Shape, numpy_dtype
 from oracle import Result
 from swath import patterns as P
 
@@ -196,6 +195,16 @@ CASES: list[AttentionCase] = [
     _case("blocks_levels", (50,), _blocks(50, 50, (16, 9), levels=True)),
     _case("mask", (40,), _mask(40, 40), batch=2),
     _case("mask_causal", (70,), _mask(70, 70), batch=2, causal=True),
+    # few queries and whole vectors of D: dot products
+    _case("few", (3,), k_tokens=(70,), heads=(4, 2), sizes=(32, 48)),
+    _case("few_causal", (4,), k_tokens=(37,), sizes=(16, 16), causal=True),
+    _case("few_levels", (3,), _blocks(3, 70, (2, 9), levels=True), k_tokens=(70,), sizes=(32, 16)),
+    _case(
+        "one_query", (1,), k_tokens=(600,), sizes=(64, 64), batch=2,
+        more={"low_a": (1, 1, 1, 3), "low_b": (1, 2, 600, 3), "key_mask": (2, 600)},
+    ),
+    _case("neighborhood_wide", (150,), lambda: P.Neighborhood(99), sizes=(4, 4)),
+    _case("decode_window", (2,), lambda: P.Window1D(9, 0), k_tokens=(70,), causal=True),
     _case("union", (6, 7), lambda: P.Neighborhood(3, grid=(6, 7)) | P.Window1D(9, 0)),
     _case("union_masks", (45,), lambda: P.Window1D(2, 2) | P.Segments((5, 40), np.eye(2) > 0)),
     _case("softcap", (30,), softcap=1.5, scale=2.0),
@@ -208,25 +217,3 @@ CASES: list[AttentionCase] = [
     _case("sink_alone", (3,), k_tokens=(0,), more={"sink": (2,)}),
     _case("extra_keys", (18,), more={"xk": (5,), "xv": (5,), "xw": (1, 5)}),
 ]  # fmt: skip
-
-_WORK = [
-    ("neighborhood_k7_56_h4_d32", (56, 56), 4, 32, {"kind": "Neighborhood", "size": 7}),
-    ("neighborhood_k13_56_h4_d32", (56, 56), 4, 32, {"kind": "Neighborhood", "size": 13}),
-    ("neighborhood_k21_64_h4_d32", (64, 64), 4, 32, {"kind": "Neighborhood", "size": 21}),
-    ("neighborhood_k13_64_h8_d64", (64, 64), 8, 64, {"kind": "Neighborhood", "size": 13}),
-    ("dense_1024_h4_d64", (1024,), 4, 64, {}),
-    ("dense_4096_h1_d64", (4096,), 1, 64, {}),
-]
-
-
-def _work(name: str, tokens: Shape, heads: int, size: int, pattern: Mapping[str, Any]) -> Workload:
-    shape = (1, heads, *tokens, size)
-    n = math.prod(tokens)
-    n_keys = pattern["size"] ** len(tokens) if pattern else n
-    kwargs = {"pattern": getattr(P, pattern["kind"])(pattern["size"])} if pattern else {}
-    return Workload(
-        name, "attention", dict.fromkeys("qkv", shape), kwargs, 4 * heads * n * n_keys * size
-    )
-
-
-WORKLOADS: list[Workload] = [_work(*w) for w in _WORK]

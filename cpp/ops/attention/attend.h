@@ -2,6 +2,7 @@
 // Included by *.isa.cc only.
 #pragma once
 
+#include "ops/attention/few.h"
 #include "ops/attention/memory.h"
 #include "ops/attention/softmax.h"
 #include "ops/attention/values.h"
@@ -19,6 +20,7 @@ struct Attend {
   const AttendMemory<S>& memory;
   QueryTile tile;
   bool is_careful = false;
+  bool is_few = false;  // memory.q holds rows of queries instead of lanes
 
   RunningSoftmax<A> state;
   Vec<A> chunk_max[kRow];
@@ -54,7 +56,11 @@ struct Attend {
     const S* rows[kMaxTile];
     const S* base = read(p.q.ref) + tile.b * p.q.batch + tile.h * p.q.head;
     for_rows([&](int l, int64_t token) { rows[l] = base + p.q.at(token); });
-    load_queries(rows, p.q.unit, p.d, static_cast<A>(p.scale), memory.q);
+    if (is_few) {
+      load_few(rows);
+    } else {
+      load_queries(rows, p.q.unit, p.d, static_cast<A>(p.scale), memory.q);
+    }
     if (p.has_low_rank) {
       const int64_t* s = p.low_a_stride;
       base = read(p.low_a) + tile.b * s[0] + tile.h * s[1];
@@ -62,6 +68,16 @@ struct Attend {
       load_queries(rows, s[3], p.rank, static_cast<A>(1), memory.low_a);
     }
     if (p.has_table && tile.prefix == 0) find_table_base();
+  }
+
+  void load_few(const S* const* rows) const {
+    for (int l = 0; l < tile.n; ++l) {
+      A* row = memory.q + l * p.d;
+      widen_row(rows[l], p.q.unit, row, p.d);
+      for (int64_t d = 0; d < p.d; d += kLanes<A>) {
+        store(row + d, load(row + d) * set1(static_cast<A>(p.scale)));
+      }
+    }
   }
 
   void reset_max() {
@@ -105,27 +121,14 @@ struct Attend {
       const int64_t n_tokens = run.level == 1   ? n
                                : j + n == n_all ? run.count - j * run.level
                                                 : n * run.level;
-      bool is_full = run.intervals == nullptr && run.bits == nullptr && !run.is_causal;
-      uint32_t seen = run.lanes;
-      if (!is_full) {
-        run_bits(run, tile, p.causal_shift, j, n, memory.bits);
-        uint32_t any = 0, every = tile.all;
-        for (int64_t i = 0; i < n; ++i) {
-          any |= memory.bits[i];
-          every &= memory.bits[i];
-        }
-        is_full = every == tile.all;
-        seen = any;
-      } else if (run.lanes != tile.all) {
-        is_full = false;
-        for (int64_t i = 0; i < n; ++i) memory.bits[i] = static_cast<uint16_t>(run.lanes);
-      }
+      const uint16_t* bits = nullptr;
+      const uint32_t seen = find_bits(run, j, n, &bits);
       if (seen != 0) {
         sources[n_pieces] = {values,    &v,    v.stride[v.n_axes - 1] * run.step,
                              run.level, token, n_tokens};
         A* s = memory.scores + n_rows * kQueries<A>;
         score_piece(run, k, keys, token, n, n_tokens, s);
-        finish_piece(run, j, token, n, n_tokens, s, is_full ? nullptr : memory.bits);
+        finish_piece(run, j, token, n, n_tokens, s, bits);
         pieces[n_pieces++] = {nullptr, 0, n_rows, n, seen};
         n_rows += n;
       }
@@ -133,12 +136,29 @@ struct Attend {
     }
   }
 
+  /// The lanes that see any of the keys [j, j + n) of a run. `bits` are those of each key, as far
+  /// as they are in run.lanes; null: run.lanes see all of them.
+  uint32_t find_bits(const KeyRun& run, int64_t j, int64_t n, const uint16_t** bits) const {
+    if (!run.is_causal && (run.bits != nullptr || run.intervals == nullptr)) {
+      if (run.bits != nullptr) *bits = run.bits + j;
+      return run.lanes;
+    }
+    run_bits(run, tile, p.causal_shift, j, n, memory.bits);
+    uint32_t any = 0, every = tile.all;
+    for (int64_t i = 0; i < n; ++i) {
+      any |= memory.bits[i];
+      every &= memory.bits[i];
+    }
+    if (every != tile.all) *bits = memory.bits;
+    return any;
+  }
+
   void score_piece(const KeyRun& run, const TokenArray& k, const S* keys, int64_t token, int64_t n,
                    int64_t n_tokens, A* s) {
     const int64_t pitch = k.stride[k.n_axes - 1] * run.step;
     if (run.level > 1) {
       stage_means(keys, k, token, n_tokens, run.level, p.d, memory.stage);
-      score_keys<A>(memory.q, memory.stage, padded<A>(p.d), p.d, false, s, n);
+      multiply(memory.q, memory.stage, padded<A>(p.d), p.d, false, n, s);
       return;
     }
     score_rows(keys + k.at(token), pitch, k.unit, p.d, memory.q, false, n, s);
@@ -149,12 +169,21 @@ struct Attend {
                   bool adds, int64_t n, A* s) {
     if constexpr (sizeof(S) == sizeof(A)) {
       if (unit == 1) {
-        score_keys<A>(lanes, rows, pitch, n_d, adds, s, n);
+        multiply(lanes, rows, pitch, n_d, adds, n, s);
         return;
       }
     }
     stage_rows(rows, pitch, unit, n, n_d, memory.stage);
-    score_keys<A>(lanes, memory.stage, padded<A>(n_d), n_d, adds, s, n);
+    multiply(lanes, memory.stage, padded<A>(n_d), n_d, adds, n, s);
+  }
+
+  void multiply(const A* queries, const A* rows, int64_t pitch, int64_t n_d, bool adds, int64_t n,
+                A* s) const {
+    if (is_few && queries == memory.q) {
+      score_few(queries, tile.n, rows, pitch, n_d, s, n);
+    } else {
+      score_keys<A>(queries, rows, pitch, n_d, adds, s, n);
+    }
   }
 
   /// What comes after the product: cap, biases, hidden pairs.
@@ -176,7 +205,7 @@ struct Attend {
     }
     if (p.has_table && run.has_place) add_table(run, j, n, s);
     add_to_keys(run, j, token, n, n_tokens, s);
-    hide_scores(s, n, bits, chunk_max);
+    hide_scores(s, n, bits, run.lanes, tile.all, chunk_max);
   }
 
   /// Only pairs that are seen have a place in the table.
@@ -322,6 +351,7 @@ struct Attend {
   static void take_run(void* self, const KeyRun& run) { static_cast<Attend*>(self)->take(run); }
 
   void run() {
+    is_few = tile.n <= kFew && p.d % kLanes<A> == 0;
     for (;;) {
       start();
       walk_tile(p, b, tile, memory.map, {take_run, this});

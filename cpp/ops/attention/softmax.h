@@ -63,17 +63,20 @@ __attribute__((noinline)) void cap_scores(A* s, int64_t n, A cap) {
   }
 }
 
-/// Hides what `bits` (null: nothing) does not allow, and takes part in the maxima.
+/// Hides keys from the lanes of `all` that are not in `lanes` or, if there are `bits`, not in those
+/// of the key; and takes part in the maxima.
 template <class A>
-__attribute__((noinline)) void hide_scores(A* s, int64_t n, const uint16_t* bits, Vec<A>* max) {
+__attribute__((noinline)) void hide_scores(A* s, int64_t n, const uint16_t* bits, uint32_t lanes,
+                                           uint32_t all, Vec<A>* max) {
   const Vec<A> low = set1(-static_cast<A>(__builtin_inf()));
   for (int v = 0; v < kRow; ++v) {
     Vec<A> most = max[v];
     A* at = s + v * kLanes<A>;
     for (int64_t j = 0; j < n; ++j) {
       Vec<A> x = load(at + j * kQueries<A>);
-      if (bits != nullptr) {
-        x = select(bits_mask<A>(bits[j], v), x, low);
+      if (bits != nullptr || lanes != all) {
+        const uint32_t seen = bits == nullptr ? lanes : bits[j] & lanes;
+        x = select(bits_mask<A>(seen, v), x, low);
         store(at + j * kQueries<A>, x);
       }
       most = max_or_second(x, most);  // a NaN is left to the exponential

@@ -31,6 +31,28 @@ struct LaneInterval {
   uint32_t lanes;
 };
 
+/// Bits of the lanes that see each of the units [unit, unit + n).
+SWATH_ALWAYS_INLINE void interval_bits(const LaneInterval* intervals, int n_intervals,
+                                       uint32_t among, int64_t unit, int64_t n, uint16_t* bits) {
+  for (int64_t i = 0; i < n; ++i) bits[i] = 0;
+  uint16_t always = 0;  // seen from the first key on
+  for (int g = 0; g < n_intervals; ++g) {
+    const int64_t begin = intervals[g].lo - unit, end = intervals[g].hi - unit;
+    if (begin >= n || end <= 0 || begin >= end) continue;
+    const auto lanes = static_cast<uint16_t>(intervals[g].lanes & among);
+    if (begin > 0) {
+      bits[begin] ^= lanes;
+    } else {
+      always ^= lanes;
+    }
+    if (end < n) bits[end] ^= lanes;
+  }
+  for (int64_t i = 0; i < n; ++i) bits[i] = always = static_cast<uint16_t>(always ^ bits[i]);
+}
+
+/// Keys of a row whose bits are kept for all rows of a tile.
+inline constexpr int64_t kMaxColumns = 64;
+
 /// Keys first, first + step, ... of the main keys (source -1) or of an extra array.
 struct KeyRun {
   int32_t source = -1;
@@ -41,11 +63,13 @@ struct KeyRun {
   const LaneInterval* intervals = nullptr;
   int n_intervals = 0;
   int64_t unit = 0;
-  const uint16_t* bits = nullptr;  // or: which lanes see each key
-  double add = 0;                  // to the logits
-  int64_t level = 1;               // keys that are seen as one mean
-  bool is_causal = false;          // lanes see no keys after their own place
-  int64_t outer[2] = {};           // units of the axes before the run's, for a relative table
+  // Which lanes see each key, as far as they are in `lanes`: given beside the intervals where the
+  // rows of a tile share them, or alone.
+  const uint16_t* bits = nullptr;
+  double add = 0;          // to the logits
+  int64_t level = 1;       // keys that are seen as one mean
+  bool is_causal = false;  // lanes see no keys after their own place
+  int64_t outer[2] = {};   // units of the axes before the run's, for a relative table
   bool has_place = false;
 };
 

@@ -34,7 +34,7 @@ SWATH_ALWAYS_INLINE void put_sum(A* o, Vec<A> sum, const A* alpha) {
 
 /// o[q][...] = o[q][...] alpha[q] + sum over the pieces' keys of p[key][q] v[key][...] for kGroup
 /// queries; o = the sum alone if alpha is null.
-template <int kVecs, class A>
+template <int kVecs, int kGroup, class A>
 void value_block(const Piece<A>* pieces, int n_pieces, const A* p, int64_t at, uint32_t group, A* o,
                  int64_t o_pitch, const A* alpha) {
   Vec<A> sum[kGroup][kVecs];
@@ -72,28 +72,38 @@ void value_block(const Piece<A>* pieces, int n_pieces, const A* p, int64_t at, u
 template <class A>
 using ValueFn = void (*)(const Piece<A>*, int, const A*, int64_t, uint32_t, A*, int64_t, const A*);
 
-template <class A, int... I>
+template <int kGroup, class A, int... I>
 constexpr ValueFn<A> pick_value(int n, std::integer_sequence<int, I...>) {
   ValueFn<A> found = nullptr;
-  ((found = n == I + 1 ? value_block<I + 1, A> : found), ...);
+  ((found = n == I + 1 ? value_block<I + 1, kGroup, A> : found), ...);
   return found;
 }
 
 /// All queries of a tile, `d` a whole number of vectors.
-template <class A>
-__attribute__((noinline)) void add_values(const Piece<A>* pieces, int n_pieces, const A* p,
-                                          int n_queries, int64_t d, A* o, const A* alpha) {
+template <int kGroup, class A>
+SWATH_ALWAYS_INLINE void add_groups(const Piece<A>* pieces, int n_pieces, const A* p, int n_queries,
+                                    int64_t d, A* o, const A* alpha) {
   for (int q = 0; q < n_queries; q += kGroup) {
     int64_t n_vecs = d / kLanes<A>;
     int64_t n_passes = (n_vecs + kValueVecs - 1) / kValueVecs;
     for (int64_t at = 0; n_vecs > 0; --n_passes) {
       const int64_t m = (n_vecs + n_passes - 1) / n_passes;
-      pick_value<A>(static_cast<int>(m), std::make_integer_sequence<int, kValueVecs>{})(
+      pick_value<kGroup, A>(static_cast<int>(m), std::make_integer_sequence<int, kValueVecs>{})(
           pieces, n_pieces, p + q, at, ((1u << kGroup) - 1) << q, o + q * d + at, d,
           alpha == nullptr ? nullptr : alpha + q);
       at += m * kLanes<A>;
       n_vecs -= m;
     }
+  }
+}
+
+template <class A>
+__attribute__((noinline)) void add_values(const Piece<A>* pieces, int n_pieces, const A* p,
+                                          int n_queries, int64_t d, A* o, const A* alpha) {
+  if (n_queries == 1) {
+    add_groups<1>(pieces, n_pieces, p, 1, d, o, alpha);
+  } else {
+    add_groups<kGroup>(pieces, n_pieces, p, n_queries, d, o, alpha);
   }
 }
 

@@ -6,25 +6,6 @@
 namespace swath::SWATH_ISA {
 namespace {
 
-/// Bits of the lanes that see each of the run's keys [j, j + n).
-SWATH_ALWAYS_INLINE void interval_bits(const KeyRun& run, int64_t j, int64_t n, uint16_t* bits) {
-  for (int64_t i = 0; i < n; ++i) bits[i] = 0;
-  const int64_t unit = run.unit + j;
-  uint16_t always = 0;  // seen from the first key on
-  for (int g = 0; g < run.n_intervals; ++g) {
-    const int64_t begin = run.intervals[g].lo - unit, end = run.intervals[g].hi - unit;
-    if (begin >= n || end <= 0 || begin >= end) continue;
-    const auto lanes = static_cast<uint16_t>(run.intervals[g].lanes & run.lanes);
-    if (begin > 0) {
-      bits[begin] ^= lanes;
-    } else {
-      always ^= lanes;
-    }
-    if (end < n) bits[end] ^= lanes;
-  }
-  for (int64_t i = 0; i < n; ++i) bits[i] = always = static_cast<uint16_t>(always ^ bits[i]);
-}
-
 /// Takes away the lanes that lie before their key.
 SWATH_ALWAYS_INLINE void clip_causal(const KeyRun& run, const QueryTile& t, int64_t shift,
                                      int64_t j, int64_t n, uint16_t* bits) {
@@ -39,12 +20,12 @@ SWATH_ALWAYS_INLINE void clip_causal(const KeyRun& run, const QueryTile& t, int6
 /// Which lanes see the run's keys [j, j + n).
 void run_bits(const KeyRun& run, const QueryTile& t, int64_t shift, int64_t j, int64_t n,
               uint16_t* bits) {
-  if (run.intervals != nullptr) {
-    interval_bits(run, j, n, bits);
+  if (run.bits != nullptr) {
+    for (int64_t i = 0; i < n; ++i) bits[i] = static_cast<uint16_t>(run.bits[j + i] & run.lanes);
+  } else if (run.intervals != nullptr) {
+    interval_bits(run.intervals, run.n_intervals, run.lanes, run.unit + j, n, bits);
   } else {
-    for (int64_t i = 0; i < n; ++i) {
-      bits[i] = run.bits != nullptr ? run.bits[j + i] : static_cast<uint16_t>(run.lanes);
-    }
+    for (int64_t i = 0; i < n; ++i) bits[i] = static_cast<uint16_t>(run.lanes);
   }
   if (run.is_causal) clip_causal(run, t, shift, j, n, bits);
 }

@@ -13,12 +13,16 @@ struct Walker {
   const Buffers& buffers;
   const QueryTile& tile;
   const RunSink& sink;
-  LanePlace places[kMaxTokenAxes][kMaxTile];
+  LanePlace own_places[kMaxTokenAxes][kMaxTile];
+  const LanePlace* places[kMaxTokenAxes];  // the tile's, or its own
   int n_places[kMaxTokenAxes];
   LaneInterval seen[kMaxTokenAxes][kMaxTile];  // of the lanes of one class
   int n_seen[kMaxTokenAxes];
   int64_t from[kMaxTokenAxes], to[kMaxTokenAxes];  // the box of units
   int64_t phase[kMaxTokenAxes], n_class[kMaxTokenAxes];
+  // Of the last axis: whether every lane sees the whole box, or which lanes see each column.
+  bool is_uniform = false, has_columns = false;
+  uint16_t columns[kMaxColumns];
 
   Walker(const AttentionProblem& p, const KeyPattern& k, const Buffers& b, const QueryTile& t,
          const RunSink& s)
@@ -35,18 +39,21 @@ struct Walker {
       for (int a = 0; a < n; ++a) {
         const int own = a + kMaxTokenAxes - n;
         n_places[a] = tile.n_places[own];
-        for (int i = 0; i < n_places[a]; ++i) places[a][i] = tile.places[own][i];
+        places[a] = tile.places[own];
       }
       return;
     }
-    for (int a = 0; a < n; ++a) n_places[a] = 0;
+    for (int a = 0; a < n; ++a) {
+      n_places[a] = 0;
+      places[a] = own_places[a];
+    }
     for_bits(lanes, [&](int l) {
       int64_t at = tile.token[l] - pattern.n_prefix;
       for (int a = n - 1; a > 0; --a) {
-        places[a][n_places[a]++] = {at % pattern.query_extent[a], 1u << l};
+        own_places[a][n_places[a]++] = {at % pattern.query_extent[a], 1u << l};
         at /= pattern.query_extent[a];
       }
-      places[0][n_places[0]++] = {at, 1u << l};
+      own_places[0][n_places[0]++] = {at, 1u << l};
     });
   }
 
@@ -74,6 +81,7 @@ struct Walker {
       }
       run.unit = u;
       run.count = n;
+      run.bits = has_columns ? columns + (u - begin) : nullptr;
       run.first = pattern.n_prefix + row * axis.n_k + at;
       emit(run);
       u += n;
@@ -93,11 +101,6 @@ struct Walker {
   void walk_rows(int a, int64_t row, uint32_t lanes, KeyRun& run) {
     if (a == pattern.n_axes - 1) {
       run.lanes = lanes;
-      bool is_uniform = true;
-      for (int i = 0; i < n_seen[a]; ++i) {
-        const bool is_whole = seen[a][i].lo == from[a] && seen[a][i].hi == to[a];
-        is_uniform = is_uniform && (is_whole || (seen[a][i].lanes & lanes) == 0);
-      }
       run.intervals = is_uniform ? nullptr : seen[a];
       run.n_intervals = n_seen[a];
       emit_row(run, row, from[a], to[a]);
@@ -111,6 +114,17 @@ struct Walker {
     }
   }
 
+  /// What all rows of a box share.
+  void find_columns() {
+    const int a = pattern.n_axes - 1;
+    is_uniform = true;
+    for (int i = 0; i < n_seen[a]; ++i) {
+      is_uniform = is_uniform && seen[a][i].lo == from[a] && seen[a][i].hi == to[a];
+    }
+    has_columns = !is_uniform && to[a] - from[a] <= kMaxColumns;
+    if (has_columns) interval_bits(seen[a], n_seen[a], ~0u, from[a], to[a] - from[a], columns);
+  }
+
   /// The units of an axis that any of the lanes sees.
   void set_box(int a) {
     from[a] = INT64_MAX;
@@ -121,9 +135,10 @@ struct Walker {
       if (s.lo < from[a]) from[a] = s.lo;
       if (s.hi > to[a]) to[a] = s.hi;
     }
+    if (a == pattern.n_axes - 1 && from[a] < to[a]) find_columns();
   }
 
-  /// seen[a] = what f(place) says of the places of `lanes`.
+  /// seen[a] = what f(place) says of the places of `lanes`; neighbours that see the same are one.
   template <class F>
   __attribute__((always_inline)) void set_seen(int a, uint32_t lanes, const F& f) {
     n_seen[a] = 0;
@@ -131,6 +146,13 @@ struct Walker {
       const uint32_t here = places[a][i].lanes & lanes;
       if (here == 0) continue;
       LaneInterval s = f(places[a][i].place);
+      if (n_seen[a] > 0) {
+        LaneInterval& last = seen[a][n_seen[a] - 1];
+        if (last.lo == s.lo && last.hi == s.hi) {
+          last.lanes |= here;
+          continue;
+        }
+      }
       s.lanes = here;
       seen[a][n_seen[a]++] = s;
     }
@@ -338,7 +360,7 @@ struct Walker {
 
   void walk() {
     uint32_t prefix = 0;
-    for (int l = 0; l < tile.n; ++l) {
+    for (int l = 0; pattern.n_prefix > 0 && l < tile.n; ++l) {
       prefix |= lane_if(tile.token[l] < pattern.n_prefix, l);
     }
     KeyRun run;

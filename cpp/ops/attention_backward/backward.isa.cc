@@ -18,6 +18,23 @@ size_t scratch_bytes(const void* problem) noexcept {
   return static_cast<size_t>(GradMemory<S>(as_backward(problem), nullptr).used);
 }
 
+/// Rows of sums, all of them where there is one part, as the gradient; those not filled are zero.
+template <class S, class A>
+void write_keys(const KeyGrad& out, const Buffers& b, const A* rows, int64_t width, int64_t begin,
+                int64_t end, int64_t n, int64_t batch, int64_t head) {
+  if (!out.is_wanted) return;
+  S* base =
+      static_cast<S*>(b.write(out.to.ref)) + out.offset + batch * out.to.batch + head * out.to.head;
+  for (int64_t key = 0; key < n; ++key) {
+    S* to = base + out.to.at(key);
+    if (key >= begin && key < end) {
+      narrow_row(rows + key * width, to, out.to.unit, out.n_d);
+      continue;
+    }
+    for (int64_t d = 0; d < out.n_d; ++d) to[d * out.to.unit] = S{};
+  }
+}
+
 /// One part of the tiles of one head of k and v, with all heads of q that read it.
 template <class S>
 void run_unit(const AttentionGradProblem& g, const Buffers& b, const GradMemory<S>& memory,
@@ -27,14 +44,18 @@ void run_unit(const AttentionGradProblem& g, const Buffers& b, const GradMemory<
   const int64_t unit = (batch * g.n_kv_heads + kv_head) * g.n_parts + part;
   OwnRows<A> own[kMaxExtras + 1];
   if (g.needs_kv) {
+    A* next = memory.own;
+    const auto sums_at = [&](const ArrayRef& sums, int64_t n) {
+      if (!g.own_in_scratch()) return static_cast<A*>(b.write(sums)) + unit * n;
+      A* at = next;
+      next += n;
+      return at;
+    };
     for (int s = 0; s <= p.n_extras; ++s) {
       const KeySums& sums = g.keys[s];
-      own[s] = {static_cast<A*>(b.write(sums.dk)) + unit * sums.n * g.k_width,
-                static_cast<A*>(b.write(sums.dv)) + unit * sums.n * g.v_width,
-                g.k_width,
-                g.v_width,
-                0,
-                0};
+      A* dk = sums_at(sums.dk, sums.n * g.k_width);
+      A* dv = sums_at(sums.dv, sums.n * g.v_width);
+      own[s] = {dk, dv, g.k_width, g.v_width, 0, 0};
     }
   }
   const int64_t n_tiles = p.n_tiles();
@@ -52,6 +73,10 @@ void run_unit(const AttentionGradProblem& g, const Buffers& b, const GradMemory<
     auto* range = static_cast<int64_t*>(b.write(g.keys[s].range)) + 2 * unit;
     range[0] = own[s].begin;
     range[1] = own[s].end;
+    write_keys<S>(g.keys[s].k_grad, b, own[s].dk, g.k_width, own[s].begin, own[s].end, g.keys[s].n,
+                  batch, kv_head);
+    write_keys<S>(g.keys[s].v_grad, b, own[s].dv, g.v_width, own[s].begin, own[s].end, g.keys[s].n,
+                  batch, kv_head);
   }
 }
 

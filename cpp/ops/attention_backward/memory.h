@@ -19,6 +19,7 @@ struct GradMemory {
   A *weights, *slopes, *capped;
   A *k_stage, *v_stage, *mean_stage;
   A *low_rows, *low_stage, *da;
+  A* own;  // sums of dk and dv of a whole head, if few enough; else null
   int64_t used;
 
   GradMemory(const AttentionGradProblem& g, void* base)
@@ -43,6 +44,7 @@ struct GradMemory {
     low_rows = carver.take<A>(n * rank);
     low_stage = carver.take<A>(chunk * rank);
     da = carver.take<A>(n * rank);
+    own = carver.take<A>(g.own_in_scratch() ? g.own_elements() : 0);
     used = carver.used;
   }
 };

@@ -156,12 +156,17 @@ struct Describe {
     to.dv = reserve_temp(*plan, units * n * g().v_width * item());
     to.range = reserve_temp(*plan, units * 2 * static_cast<int64_t>(sizeof(int64_t)));
     const auto add = [&](const TensorDesc& x, const ArrayRef& from, const ArrayRef& out,
-                         int64_t offset, int64_t n_d, int64_t width) {
+                         int64_t offset, int64_t n_d, int64_t width, KeyGrad& whole) {
+      const TokenArray array = token_array(dense(x), params.heads_last, out);
+      if (g().n_parts == 1) {
+        whole = {true, array, offset, n_d};
+        return;
+      }
       CombineRows c;
       c.dtype = p().dtype;
       c.from = from;
       c.range = to.range;
-      c.to = token_array(dense(x), params.heads_last, out);
+      c.to = array;
       c.offset = offset;
       c.n_batch = p().n_batch;
       c.n_heads = g().n_kv_heads;
@@ -171,8 +176,8 @@ struct Describe {
       c.width = width;
       rows.push_back(c);
     };
-    if (wants_k) add(k, to.dk, k_out, k_offset, p().d, g().k_width);
-    if (wants_v) add(v, to.dv, v_out, v_offset, p().d_v, g().v_width);
+    if (wants_k) add(k, to.dk, k_out, k_offset, p().d, g().k_width, to.k_grad);
+    if (wants_v) add(v, to.dv, v_out, v_offset, p().d_v, g().v_width, to.v_grad);
   }
 
   void add_main() {

@@ -3,9 +3,10 @@
 //
 // One walk over the forward's tiles gives everything. The tiles of a head of k and v are cut into
 // `n_parts` ranges; each part keeps sums of dk and dv of its own, in rows that it touches only, and
-// a second step adds the parts in order. A bias that is one for several samples, heads or queries
-// is summed in copies, at most 16, one for every part of the work that could touch the same
-// element. Neither depends on the number of threads, and parts not on the batch.
+// a second step adds the parts in order, if there are several. A bias that is one for several
+// samples, heads or queries is summed in copies, at most 16, one for every part of the work that
+// could touch the same element. Neither depends on the number of threads, and parts not on the
+// batch.
 #pragma once
 
 #include "ops/attention/problem.h"
@@ -13,6 +14,14 @@
 namespace swath {
 
 inline constexpr int kMaxPartialSums = 16;
+inline constexpr int64_t kMaxOwn = 16384;  // accumulators of a head that are kept in scratch memory
+
+/// Where a gradient of keys goes at once, because one part has the whole sum: no second step.
+struct KeyGrad {
+  bool is_wanted = false;
+  TokenArray to;
+  int64_t offset = 0, n_d = 0;
+};
 
 /// Keys whose dk and dv are summed: the main ones (source 0) or those of an extra array.
 /// Unit u = ((b * n_kv_heads) + head) * n_parts + part has n rows of `k_width` and `v_width`
@@ -20,6 +29,7 @@ inline constexpr int kMaxPartialSums = 16;
 struct KeySums {
   ArrayRef dk{}, dv{}, range{};
   int64_t n = 0;
+  KeyGrad k_grad, v_grad;
 };
 
 /// Sums of dS into an array of accumulators that has `n` elements and a number of copies.
@@ -45,6 +55,17 @@ struct AttentionGradProblem {
   BroadcastSum bias, table, low_a, low_b, key_bias, sink, weights[kMaxExtras];
   int64_t table_stride[kMaxTokenAxes] = {}, table_centre = 0;  // of the sums
 
+  /// Accumulators of dk and dv of one head.
+  __attribute__((always_inline)) int64_t own_elements() const {
+    int64_t n = 0;
+    for (int s = 0; needs_kv && s <= walk.n_extras; ++s) n += keys[s].n * (k_width + v_width);
+    return n;
+  }
+  /// One part that writes its sums itself may keep those of each head at one place: for windows of
+  /// an image that is a cache line touched once instead of a copy of dk and dv in memory.
+  __attribute__((always_inline)) bool own_in_scratch() const {
+    return n_parts == 1 && own_elements() <= kMaxOwn;
+  }
   __attribute__((always_inline)) int64_t n_tasks() const {
     return n_groups * n_head_groups * n_parts;
   }

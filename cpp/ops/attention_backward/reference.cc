@@ -152,6 +152,19 @@ size_t scratch_bytes(const void* problem) noexcept {
 }
 int64_t n_tasks(const void* problem) noexcept { return as_backward(problem).n_tasks(); }
 
+void write_keys(const AttentionProblem& p, const Buffers& b, const KeyGrad& out,
+                const ArrayRef& sums, int64_t first, int64_t n, int64_t width, int64_t batch,
+                int64_t head) {
+  if (!out.is_wanted) return;
+  const DType accumulator = accumulator_of(p.dtype);
+  const int64_t base = out.offset + batch * out.to.batch + head * out.to.head;
+  for (int64_t i = 0; i < n * out.n_d; ++i) {
+    const int64_t key = i / out.n_d, d = i % out.n_d;
+    store_scalar(p.dtype, b.write(out.to.ref), base + out.to.at(key) + d * out.to.unit,
+                 load_scalar(accumulator, b.read(sums), (first + key) * width + d));
+  }
+}
+
 void run_unit(const AttentionGradProblem& g, const AttentionProblem& p, const Buffers& b,
               double* dq, int64_t group, int64_t head_group, int64_t part, int64_t batch,
               int64_t kv_head) {
@@ -163,6 +176,11 @@ void run_unit(const AttentionGradProblem& g, const AttentionProblem& p, const Bu
     for (int64_t token = 0; token < p.n_q; ++token) {
       u.query({p, b, batch, kv_head * p.heads_per_kv + i, token});
     }
+  }
+  for (int s = 0; g.needs_kv && s <= p.n_extras; ++s) {
+    const KeySums& k = g.keys[s];
+    write_keys(p, b, k.k_grad, k.dk, unit * k.n, k.n, g.k_width, batch, kv_head);
+    write_keys(p, b, k.v_grad, k.dv, unit * k.n, k.n, g.v_width, batch, kv_head);
   }
 }
 

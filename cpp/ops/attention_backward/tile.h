@@ -45,6 +45,7 @@ struct GradTile : GradBiases<S> {
   }
 
   void start() {
+    attend.is_few = tile.n <= kFew && p.d % kLanes<A> == 0 && p.d_v % kLanes<A> == 0;
     attend.start();
     const S* rows[kMaxTile];
     find_rows(p.q, rows);
@@ -54,9 +55,11 @@ struct GradTile : GradBiases<S> {
     }
     find_rows(g.grad, rows);
     widen_rows(rows, tile.n, g.grad.unit, p.d_v, memory.d_v, memory.grad);
-    load_queries(rows, g.grad.unit, p.d_v, static_cast<A>(1), memory.grad_lanes);
+    if (!attend.is_few) {
+      load_queries(rows, g.grad.unit, p.d_v, static_cast<A>(1), memory.grad_lanes);
+    }
     find_rows(g.o, rows);
-    load_queries(rows, g.o.unit, p.d_v, static_cast<A>(1), memory.attend.o);
+    read_statistics(rows);
     if (p.has_low_rank && g.low_b.is_wanted) {
       const int64_t* s = p.low_a_stride;
       for (int l = 0; l < tile.n; ++l) {
@@ -64,7 +67,6 @@ struct GradTile : GradBiases<S> {
       }
       widen_rows(rows, tile.n, s[3], p.rank, memory.rank, memory.low_rows);
     }
-    read_statistics();
     for (int l = 0; l < kQueries<A>; ++l) {
       ones[l] = 1;
       present[l] = l < tile.n ? 1 : 0;
@@ -77,18 +79,21 @@ struct GradTile : GradBiases<S> {
     return base[x.at(tile.token[l])];
   }
   /// delta = <grad, o> - dlse
-  void read_statistics() {
-    for (int v = 0; v < kRow; ++v) {
-      Vec<A> sum = zero<A>();
-      for (int64_t d = 0; d < p.d_v; ++d) {
-        const int64_t at = d * kQueries<A> + v * kLanes<A>;
-        sum = mul_add(load(memory.grad_lanes + at), load(memory.attend.o + at), sum);
-      }
-      store(delta + v * kLanes<A>, sum);
-    }
+  void read_statistics(const S* const* o_rows) {
     for (int l = 0; l < kQueries<A>; ++l) {
-      lse[l] = l < tile.n ? statistic(g.lse, l) : static_cast<A>(__builtin_inf());
-      if (g.has_dlse && l < tile.n) delta[l] -= statistic(g.dlse, l);
+      lse[l] = static_cast<A>(__builtin_inf());
+      delta[l] = 0;
+      if (l >= tile.n) continue;
+      A* o = memory.attend.o;
+      widen_row(o_rows[l], g.o.unit, o, p.d_v);
+      Vec<A> sum = zero<A>();
+      for_lanes<A>(p.d_v, [&](int64_t d, int m) {
+        const A* grad = memory.grad + l * memory.d_v + d;
+        sum = mul_add(load_part<A>(grad, m), load_part<A>(o + d, m), sum);
+      });
+      lse[l] = statistic(g.lse, l);
+      delta[l] = reduce_add(sum);
+      if (g.has_dlse) delta[l] -= statistic(g.dlse, l);
     }
   }
 
@@ -134,32 +139,13 @@ struct GradTile : GradBiases<S> {
                                : j + n == n_all ? run.count - j * run.level
                                                 : n * run.level;
       const uint16_t* bits = nullptr;
-      const uint32_t seen = find_bits(run, j, n, &bits);
+      const uint32_t seen = attend.find_bits(run, j, n, &bits);
       if (seen != 0) {
         const Source from{run.source + 1, token, run.step, run.level, n_tokens, j};
         take_piece(run, from, k, keys, v, values, n, seen, bits);
       }
       j += n;
     }
-  }
-
-  /// The lanes that see any of the keys; `bits` stays null if every lane sees all.
-  uint32_t find_bits(const KeyRun& run, int64_t j, int64_t n, const uint16_t** bits) const {
-    uint16_t* to = memory.attend.bits;
-    if (run.intervals == nullptr && run.bits == nullptr && !run.is_causal) {
-      if (run.lanes == tile.all) return tile.all;
-      for (int64_t i = 0; i < n; ++i) to[i] = static_cast<uint16_t>(run.lanes);
-      *bits = to;
-      return run.lanes;
-    }
-    run_bits(run, tile, p.causal_shift, j, n, to);
-    uint32_t any = 0, every = tile.all;
-    for (int64_t i = 0; i < n; ++i) {
-      any |= to[i];
-      every &= to[i];
-    }
-    if (every != tile.all) *bits = to;
-    return any;
   }
 
   void take_piece(const KeyRun& run, const Source& from, const TokenArray& k, const S* keys,
@@ -169,7 +155,7 @@ struct GradTile : GradBiases<S> {
     int64_t k_pitch = 0, v_pitch = 0;
     const A* k_rows = rows_of(k, keys, run, from.token, n, from.n_tokens, p.d,
                               memory.k_stage + n_rows * memory.d, &k_pitch);
-    score_keys<A>(memory.attend.q, k_rows, k_pitch, p.d, false, memory.weights + at, n);
+    attend.multiply(memory.attend.q, k_rows, k_pitch, p.d, false, n, memory.weights + at);
     is_careful = is_careful || has_infinite(memory.weights + at, n * kQueries<A>);
     if (g.softcap > 0) {
       cap_scores(memory.weights + at, n, static_cast<A>(g.softcap));
@@ -178,7 +164,11 @@ struct GradTile : GradBiases<S> {
     attend.finish_piece(run, from.j, from.token, n, from.n_tokens, memory.weights + at, bits);
     const A* v_rows =
         rows_of(v, values, run, from.token, n, from.n_tokens, p.d_v, memory.v_stage, &v_pitch);
-    score_keys<A>(memory.grad_lanes, v_rows, v_pitch, p.d_v, false, memory.slopes + at, n);
+    if (attend.is_few) {
+      score_few(memory.grad, tile.n, v_rows, v_pitch, p.d_v, memory.slopes + at, n);
+    } else {
+      score_keys<A>(memory.grad_lanes, v_rows, v_pitch, p.d_v, false, memory.slopes + at, n);
+    }
     is_careful = is_careful || has_infinite(memory.slopes + at, n * kQueries<A>);
     k_pieces[n_pieces] = {k_rows, k_pitch, n_rows, n, seen};
     sources[n_pieces++] = from;
