@@ -18,6 +18,7 @@ constexpr int64_t kTileBytes = 64 << 10;       // of tiles of taps
 constexpr int64_t kWindowBytes = 24 << 10;     // of the window of eight members
 constexpr int64_t kPositionsBytes = 64 << 10;  // of a block of positions of all channels
 constexpr int64_t kMostRows = 16;
+constexpr int64_t kPlanePositions = 784;  // of one task of a narrow plane
 
 int64_t round_up(int64_t n, int64_t to) { return (n + to - 1) / to * to; }
 
@@ -62,6 +63,7 @@ void cut(DynamicProblem& p) {
   p.rows_block = std::min(rows_for(p, h, 8 * line * acc, kWindowBytes + 8 * line * acc * h.span()),
                           std::max<int64_t>(1, kTileBytes / (n_taps * p.cols_block * acc)));
   const int64_t member_bytes = (p.rows_block * h.in_stride + h.span()) * line * acc;
+  p.positions_block = even_block(h.n * w.n, kPlanePositions, 16);
   p.members_block = std::clamp<int64_t>(kWindowBytes / member_bytes, 8, 64);
 }
 
