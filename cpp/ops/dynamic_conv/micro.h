@@ -63,12 +63,34 @@ struct PlaneProducts {
   bool masks_t;
 };
 
+/// The gradient of the taps of such planes:
+///   out[j out_step + i] (+)= sum over r of dy[r dy_step + i] x[r x_step + x_at[j] + i],
+/// where tap j leaves its row of 0 in place of x.
+template <class A>
+struct PlaneSums {
+  using Bits = typename PlaneProducts<A>::Bits;
+  const A* dy;
+  int64_t dy_step;
+  const A* x;
+  int64_t x_step;
+  const int64_t* x_at;
+  A* out;
+  int64_t out_step;
+  const Bits* inside;
+  const int64_t* inside_at;
+  int64_t n_terms, n_j, n;
+  int64_t col, width;  // of output 0
+  bool adds;
+};
+
 void multiply(const LaneProducts<float>& p) noexcept;
 void multiply(const LaneProducts<double>& p) noexcept;
 void multiply(const SplatProducts<float>& p) noexcept;
 void multiply(const SplatProducts<double>& p) noexcept;
 void multiply(const PlaneProducts<float>& p) noexcept;
 void multiply(const PlaneProducts<double>& p) noexcept;
+void multiply(const PlaneSums<float>& p) noexcept;
+void multiply(const PlaneSums<double>& p) noexcept;
 
 /// t[k][i], 0 <= k < n_taps: becomes exp(t - the column's maximum), and scale[i] 1 / the sum of
 /// column i. Columns are in whole vectors. Where `may_be_empty` a column of -inf alone has scale 0.

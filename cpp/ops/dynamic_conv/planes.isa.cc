@@ -1,37 +1,11 @@
-// Vectors along whole planes: the kernel `planes`, forward and input gradient of narrow images. Rows
-// laid end to end fill vectors that a row alone would not, and a tap moves them by one distance;
-// what that carries over the end of a row is masked. Contiguous planes are read in place but at
-// their first and last rows.
-#include "ops/dynamic_conv/stage.h"
+// Vectors along whole planes: the kernel `planes`, forward and input gradient of narrow images.
+// Rows laid end to end fill vectors that a row alone would not, and a tap moves them by one
+// distance; what that carries over the end of a row is masked. Contiguous planes are read in place
+// but at their first and last rows.
+#include "ops/dynamic_conv/planes.h"
 
 namespace swath::SWATH_ISA {
 namespace {
-
-constexpr int64_t kMembers = 16;     // whose x is staged at once
-constexpr int64_t kColumns = 128;    // of a tile of taps
-constexpr int64_t kMostWidth = 64;   // wider rows fill vectors of their own
-constexpr int64_t kMostSpan = 2048;  // positions from the first to the last tap
-
-/// Positions that are read and written, and how taps move them.
-struct Plane {
-  AxisPhase h, w;
-  int64_t width, n_in, n_taps_in, n_out, lowest, span;
-
-  __attribute__((always_inline)) explicit Plane(const DynamicProblem& p)
-      : h(axis_phase(p, 0, 0)), w(axis_phase(p, 1, 0)), width(p.cols().x) {
-    n_in = in_length(p, 0) * width;
-    n_taps_in = p.rows().y * width;
-    n_out = h.n * width;
-    lowest = h.lowest_shift() * width + w.lowest_shift();
-    span = (h.span() - 1) * width + w.span();
-  }
-  __attribute__((always_inline)) int64_t shift(int64_t a, int64_t c) const {
-    return h.shift(a) * width + w.shift(c);
-  }
-  __attribute__((always_inline)) int64_t n_blocks(const DynamicProblem& p) const {
-    return count_blocks(n_out, p.positions_block);
-  }
-};
 
 template <class S>
 class PlanesWorker {
@@ -47,25 +21,16 @@ class PlanesWorker {
   }
   static int64_t scratch_bytes(const DynamicProblem& p) { return PlanesWorker(p).carve(nullptr); }
 
-  void run(int64_t task) {
-    const int64_t n_blocks = plane_.n_blocks(p_), block = task % n_blocks, group = task / n_blocks;
-    g_ = group % p_.n_groups;
-    n_ = group / p_.n_groups;
-    const int64_t begin = block * p_.positions_block;
-    const int64_t end = smaller(begin + p_.positions_block, plane_.n_out);
+  void run(const PlaneTask& task) {
+    n_ = task.n;
+    g_ = task.g;
     if constexpr (kIsAcc) {
-      // Whole vectors of these positions read nothing outside the plane.
-      const int64_t low = padded(larger(begin, -plane_.lowest));
-      const int64_t high =
-          smaller(end, plane_.n_in - plane_.lowest - plane_.span + 1) / kSlack * kSlack;
-      if (low < high) {
-        if (begin < low) run_piece(begin, low, false);
-        run_piece(low, high, true);
-        if (high < end) run_piece(high, end, false);
-        return;
-      }
+      for_pieces(plane_, task.begin, task.end, [&](int64_t begin, int64_t end, bool is_inside) {
+        run_piece(begin, end, is_inside);
+      });
+    } else {
+      run_piece(task.begin, task.end, false);
     }
-    run_piece(begin, end, false);
   }
 
  private:
@@ -74,10 +39,10 @@ class PlanesWorker {
   int64_t carve(void* memory) {
     Carver carver{static_cast<char*>(memory)};
     const int64_t n_taps = p_.n_taps(), block = smaller(p_.positions_block, plane_.n_out);
-    x_ = carver.take<A>(kMembers * x_pitch(block) + kSlack);
-    tile_ = carver.take<A>(has_tiles() ? n_taps * kColumns + kSlack : 0);
-    y_ = carver.take<A>(kIsAcc ? 0 : kMembers * kColumns);
-    inside_ = carver.take<B>(p_.cols().kernel * inside_pitch());
+    x_ = carver.take<A>(kPlaneMembers * plane_.x_pitch(block) + kSlack);
+    tile_ = carver.take<A>(has_tiles() ? n_taps * kPlaneColumns + kSlack : 0);
+    y_ = carver.take<A>(kIsAcc ? 0 : kPlaneMembers * kPlaneColumns);
+    inside_ = carver.take<B>(p_.cols().kernel * plane_.inside_pitch());
     for (int64_t** at : {&x_at_, &t_at_, &tile_at_, &inside_at_}) {
       *at = carver.take<int64_t>(n_taps);
     }
@@ -86,8 +51,6 @@ class PlanesWorker {
 
   bool moves() const { return p_.role == DynamicRole::input_grad; }
   bool has_tiles() const { return !kIsAcc || moves(); }
-  int64_t inside_pitch() const { return plane_.width + kSlack; }
-  int64_t x_pitch(int64_t n) const { return padded(padded(n) + plane_.span); }
 
   void make_terms() {
     int64_t r = 0;
@@ -95,23 +58,19 @@ class PlanesWorker {
       for (int64_t c = 0; c < plane_.w.n_taps; ++c, ++r) {
         x_at_[r] = plane_.shift(a, c) - plane_.lowest;
         t_at_[r] = r * p_.taps.m + (moves() ? plane_.shift(a, c) : 0);
-        tile_at_[r] = r * kColumns;
-        inside_at_[r] = c * inside_pitch();
+        tile_at_[r] = r * kPlaneColumns;
+        inside_at_[r] = c * plane_.inside_pitch();
       }
     }
-    for (int64_t c = 0; c < plane_.w.n_taps; ++c) {
-      for (int64_t i = 0; i < inside_pitch(); ++i) {
-        const int64_t at = i % plane_.width + plane_.w.shift(c);
-        inside_[c * inside_pitch() + i] = at >= 0 && at < plane_.width ? B{-1} : B{0};
-      }
-    }
+    plane_.mark_inside(inside_);
   }
 
   void run_piece(int64_t begin, int64_t end, bool is_inside) {
     const bool direct_t = kIsAcc && (!moves() || is_inside);
-    const int64_t step = direct_t ? end - begin : kColumns;
-    for (int64_t m = 0; m < p_.n_members; m += kMembers) {
-      const int64_t n_members = smaller(kMembers, p_.n_members - m), pitch = x_pitch(end - begin);
+    const int64_t step = direct_t ? end - begin : kPlaneColumns;
+    for (int64_t m = 0; m < p_.n_members; m += kPlaneMembers) {
+      const int64_t n_members = smaller(kPlaneMembers, p_.n_members - m),
+                    pitch = plane_.x_pitch(end - begin);
       if (!is_inside) stage_x(m, n_members, begin, end - begin, pitch);
       for (int64_t at = begin; at < end; at += step) {
         const int64_t n = smaller(step, end - at);
@@ -157,7 +116,7 @@ class PlanesWorker {
     for (int64_t r = 0; r < p_.n_taps(); ++r) {
       const int64_t shift = moves() ? x_at_[r] + plane_.lowest : 0;
       const Line<T> line{taps + r * p_.taps.m, 1, plane_.n_taps_in};
-      stage_line(line, begin + shift, 1, n, tile_ + r * kColumns, padded(n));
+      stage_line(line, begin + shift, 1, n, tile_ + r * kPlaneColumns, padded(n));
     }
   }
 
@@ -169,10 +128,10 @@ class PlanesWorker {
       multiply(q);
     } else {
       q.y = y_;
-      q.y_step = kColumns;
+      q.y_step = kPlaneColumns;
       multiply(q);
       for (int64_t j = 0; j < q.n_j; ++j) {
-        narrow_row(y_ + j * kColumns, out + j * p_.out.m, 1, q.n);
+        narrow_row(y_ + j * kPlaneColumns, out + j * p_.out.m, 1, q.n);
       }
     }
   }
@@ -186,40 +145,26 @@ class PlanesWorker {
   int64_t *x_at_ = nullptr, *t_at_ = nullptr, *tile_at_ = nullptr, *inside_at_ = nullptr;
 };
 
-SWATH_ALWAYS_INLINE bool is_plane(const DynamicArray& a, int64_t width) {
-  return a.w == 1 && a.h == width;
-}
-
 const char* reject(const void* problem) noexcept {
   const DynamicProblem& p = as_dynamic(problem);
   if (p.role != DynamicRole::forward && p.role != DynamicRole::input_grad) {
     return "made for products with taps";
   }
-  if (p.rows().x == 1 || p.cols().x > kMostWidth) return "rows fill vectors of their own";
-  if (p.softmax || p.is_packed) return "made for taps as they are";
-  const int64_t width = p.cols().x;
-  if (p.cols().y != width || p.rows().stride > 1 || p.cols().stride > 1) {
-    return "outputs have other positions than inputs";
-  }
-  if (!is_plane(p.in, width) || !is_plane(p.out, width) || !is_plane(p.taps, width)) {
-    return "planes are not contiguous";
-  }
-  if (p.n_taps() > kSumRun || Plane(p).span > kMostSpan) return "the kernel is large";
-  return nullptr;
+  if (!is_plane(p.taps, p.cols().x)) return "planes are not contiguous";
+  return reject_plane(p);
 }
 template <class S>
 size_t scratch_bytes(const void* problem) noexcept {
   return static_cast<size_t>(PlanesWorker<S>::scratch_bytes(as_dynamic(problem)));
 }
-int64_t n_tasks(const void* problem) noexcept {
-  const DynamicProblem& p = as_dynamic(problem);
-  return p.n_batch * p.n_groups * Plane(p).n_blocks(p);
-}
+int64_t n_tasks(const void* problem) noexcept { return count_plane_tasks(as_dynamic(problem)); }
 template <class S>
 void run(const void* problem, const Buffers& buffers, const void*, void* scratch, int64_t begin,
          int64_t end) noexcept {
-  PlanesWorker<S> worker(as_dynamic(problem), buffers, scratch);
-  for (int64_t i = begin; i < end; ++i) worker.run(i);
+  const DynamicProblem& p = as_dynamic(problem);
+  PlanesWorker<S> worker(p, buffers, scratch);
+  const Plane plane(p);
+  for (int64_t i = begin; i < end; ++i) worker.run(PlaneTask(p, plane, i));
 }
 
 }  // namespace
