@@ -10,19 +10,28 @@ namespace {
 
 inline constexpr int64_t kPlaneMembers = 16;   // whose x is staged at once
 inline constexpr int64_t kPlaneColumns = 128;  // of a tile of taps
+inline constexpr int64_t kTilePitch = 144;     // of its rows: 9 or 18 lines of the cache
 inline constexpr int64_t kMostWidth = 256;     // wider rows fill vectors of their own
 inline constexpr int64_t kMostSpan = 2048;     // positions from the first to the last tap
 
-/// Positions that are read and written, and how taps move them.
+SWATH_ALWAYS_INLINE bool is_one_row(const DynamicProblem& p) {
+  return p.rows().x == 1 && p.rows().y == 1 && p.rows().kernel == 1;
+}
+
+/// Positions that are read and written, and how taps move them. Nothing passes from one row into
+/// another where there is only one: then a mask has one column.
 struct Plane {
   AxisPhase h, w;
-  int64_t width, n_in, n_taps_in, n_out, lowest, span;
+  int64_t width, n_marks, n_in, n_taps_in, n_out, lowest, span;
 
   __attribute__((always_inline)) explicit Plane(const DynamicProblem& p)
-      : h(axis_phase(p, 0, 0)), w(axis_phase(p, 1, 0)), width(p.cols().x) {
-    n_in = in_length(p, 0) * width;
-    n_taps_in = p.rows().y * width;
-    n_out = h.n * width;
+      : h(axis_phase(p, 0, 0)),
+        w(axis_phase(p, 1, 0)),
+        width(is_one_row(p) ? 1 : p.cols().x),
+        n_marks(is_one_row(p) ? 1 : w.n_taps) {
+    n_in = in_length(p, 0) * in_length(p, 1);
+    n_taps_in = p.rows().y * p.cols().y;
+    n_out = h.n * w.n;
     lowest = h.lowest_shift() * width + w.lowest_shift();
     span = (h.span() - 1) * width + w.span();
   }
@@ -34,20 +43,33 @@ struct Plane {
   }
   /// Of a row of staged x that serves n outputs.
   __attribute__((always_inline)) int64_t x_pitch(int64_t n) const {
-    return padded(padded(n) + span);
+    const int64_t n_vectors = padded(padded(n) + span) / kSlack;
+    return (n_vectors | 1) * kSlack;  // odd: rows lie in different sets of the cache
   }
   __attribute__((always_inline)) int64_t inside_pitch() const { return width + kSlack; }
+  __attribute__((always_inline)) int64_t marks_at(int64_t c) const {
+    return n_marks == 1 ? 0 : c * inside_pitch();
+  }
   /// -1 where an output of a column stays in its row when a tap of column c moves it, else 0.
   template <class B>
   __attribute__((always_inline)) void mark_inside(B* to) const {
-    for (int64_t c = 0; c < w.n_taps; ++c) {
+    for (int64_t c = 0; c < n_marks; ++c, to += inside_pitch()) {
       for (int64_t i = 0; i < inside_pitch(); ++i) {
-        const int64_t at = i % width + w.shift(c);
-        to[c * inside_pitch() + i] = at >= 0 && at < width ? B{-1} : B{0};
+        const int64_t at = n_marks == 1 ? 0 : i % width + w.shift(c);
+        to[i] = at >= 0 && at < width ? B{-1} : B{0};
       }
     }
   }
 };
+
+/// Whether n rows `step` elements apart are too many for the sets of the first cache that they fall
+/// into: 64 sets of lines of 64 bytes, half of the usual 8 ways. Read in place, 49 taps of a 64x64
+/// plane took 1.6 times as long as those of 60x60.
+template <class A>
+SWATH_ALWAYS_INLINE bool crowds(int64_t step, int64_t n) {
+  const int64_t bytes = step * static_cast<int64_t>(sizeof(A)), lines = bytes / 64;
+  return lines != 0 && n > 4 * (64 / gcd(64, lines < 0 ? -lines : lines));
+}
 
 /// Cuts outputs [begin, end) where vectors that read x in place would leave it:
 /// f(begin, end, is inside).
@@ -74,19 +96,18 @@ struct PlaneTask {
   }
 };
 
-SWATH_ALWAYS_INLINE bool is_plane(const DynamicArray& a, int64_t width) {
-  return a.w == 1 && a.h == width;
+SWATH_ALWAYS_INLINE bool is_plane(const DynamicProblem& p, const DynamicArray& a) {
+  return a.w == 1 && (is_one_row(p) || a.h == p.cols().x);
 }
 /// What both kernels of planes need.
 SWATH_ALWAYS_INLINE const char* reject_plane(const DynamicProblem& p) {
-  if (p.rows().x == 1 || p.cols().x > kMostWidth) return "rows fill vectors of their own";
   if (p.softmax || p.is_packed || p.n_partials > 0) return "made for taps as they are";
-  const int64_t width = p.cols().x;
-  if (p.cols().y != width || p.rows().stride > 1 || p.cols().stride > 1) {
-    return "outputs have other positions than inputs";
-  }
-  if (!is_plane(p.in, width) || !is_plane(p.out, width)) return "planes are not contiguous";
+  if (p.n_history > 0) return "a stream";
+  if (p.rows().stride > 1 || p.cols().stride > 1) return "made for a stride of 1";
+  if (!is_one_row(p) && p.cols().y != p.cols().x) return "rows differ in length";
+  if (!is_plane(p, p.in) || !is_plane(p, p.out)) return "planes are not contiguous";
   if (p.n_taps() > kSumRun || Plane(p).span > kMostSpan) return "the kernel is large";
+  if (!is_one_row(p) && p.cols().x > kMostWidth) return "rows fill vectors of their own";
   return nullptr;
 }
 SWATH_ALWAYS_INLINE int64_t count_plane_tasks(const DynamicProblem& p) {

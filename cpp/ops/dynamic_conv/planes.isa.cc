@@ -1,4 +1,5 @@
-// Vectors along whole planes: the kernel `planes`, forward and input gradient of narrow images.
+// Vectors along whole planes: the kernel `planes`, forward and input gradient of images and, in 16
+// bits, sequences.
 // Rows laid end to end fill vectors that a row alone would not, and a tap moves them by one
 // distance; what that carries over the end of a row is masked. Contiguous planes are read in place
 // but at their first and last rows.
@@ -40,9 +41,9 @@ class PlanesWorker {
     Carver carver{static_cast<char*>(memory)};
     const int64_t n_taps = p_.n_taps(), block = smaller(p_.positions_block, plane_.n_out);
     x_ = carver.take<A>(kPlaneMembers * plane_.x_pitch(block) + kSlack);
-    tile_ = carver.take<A>(has_tiles() ? n_taps * kPlaneColumns + kSlack : 0);
-    y_ = carver.take<A>(kIsAcc ? 0 : kPlaneMembers * kPlaneColumns);
-    inside_ = carver.take<B>(p_.cols().kernel * plane_.inside_pitch());
+    tile_ = carver.take<A>(has_tiles() ? n_taps * kTilePitch + kSlack : 0);
+    y_ = carver.take<A>(kIsAcc ? 0 : kPlaneMembers * kTilePitch);
+    inside_ = carver.take<B>(plane_.n_marks * plane_.inside_pitch());
     for (int64_t** at : {&x_at_, &t_at_, &tile_at_, &inside_at_}) {
       *at = carver.take<int64_t>(n_taps);
     }
@@ -50,7 +51,7 @@ class PlanesWorker {
   }
 
   bool moves() const { return p_.role == DynamicRole::input_grad; }
-  bool has_tiles() const { return !kIsAcc || moves(); }
+  bool has_tiles() const { return !kIsAcc || moves() || crowds<A>(p_.taps.m, p_.n_taps()); }
 
   void make_terms() {
     int64_t r = 0;
@@ -58,30 +59,31 @@ class PlanesWorker {
       for (int64_t c = 0; c < plane_.w.n_taps; ++c, ++r) {
         x_at_[r] = plane_.shift(a, c) - plane_.lowest;
         t_at_[r] = r * p_.taps.m + (moves() ? plane_.shift(a, c) : 0);
-        tile_at_[r] = r * kPlaneColumns;
-        inside_at_[r] = c * plane_.inside_pitch();
+        tile_at_[r] = r * kTilePitch;
+        inside_at_[r] = plane_.marks_at(c);
       }
     }
     plane_.mark_inside(inside_);
   }
 
   void run_piece(int64_t begin, int64_t end, bool is_inside) {
-    const bool direct_t = kIsAcc && (!moves() || is_inside);
+    const bool direct_t = kIsAcc && (!moves() || is_inside) && !crowds<A>(p_.taps.m, p_.n_taps());
+    const bool direct_x = is_inside && !crowds<A>(p_.in.m, smaller(p_.n_members, 8));
     const int64_t step = direct_t ? end - begin : kPlaneColumns;
     for (int64_t m = 0; m < p_.n_members; m += kPlaneMembers) {
       const int64_t n_members = smaller(kPlaneMembers, p_.n_members - m),
                     pitch = plane_.x_pitch(end - begin);
-      if (!is_inside) stage_x(m, n_members, begin, end - begin, pitch);
+      if (!direct_x) stage_x(m, n_members, begin, end - begin, pitch);
       for (int64_t at = begin; at < end; at += step) {
         const int64_t n = smaller(step, end - at);
         if (!direct_t) stage_tile(at, n);
         PlaneProducts<A> q{};
         q.t = direct_t ? static_cast<const A*>(b_->read(p_.taps.ref)) + taps_from(at) : tile_;
         q.t_at = direct_t ? t_at_ : tile_at_;
-        q.x = is_inside ? reinterpret_cast<const A*>(x_from(m)) + at + plane_.lowest
-                        : x_ + (at - begin);
+        q.x = direct_x ? reinterpret_cast<const A*>(x_from(m)) + at + plane_.lowest
+                       : x_ + (at - begin);
         q.x_at = x_at_;
-        q.x_step = is_inside ? p_.in.m : pitch;
+        q.x_step = direct_x ? p_.in.m : pitch;
         q.inside = inside_;
         q.inside_at = inside_at_;
         q.n_terms = p_.n_taps();
@@ -116,7 +118,7 @@ class PlanesWorker {
     for (int64_t r = 0; r < p_.n_taps(); ++r) {
       const int64_t shift = moves() ? x_at_[r] + plane_.lowest : 0;
       const Line<T> line{taps + r * p_.taps.m, 1, plane_.n_taps_in};
-      stage_line(line, begin + shift, 1, n, tile_ + r * kPlaneColumns, padded(n));
+      stage_line(line, begin + shift, 1, n, tile_ + r * kTilePitch, padded(n));
     }
   }
 
@@ -128,10 +130,10 @@ class PlanesWorker {
       multiply(q);
     } else {
       q.y = y_;
-      q.y_step = kPlaneColumns;
+      q.y_step = kTilePitch;
       multiply(q);
       for (int64_t j = 0; j < q.n_j; ++j) {
-        narrow_row(y_ + j * kPlaneColumns, out + j * p_.out.m, 1, q.n);
+        narrow_row(y_ + j * kTilePitch, out + j * p_.out.m, 1, q.n);
       }
     }
   }
@@ -150,7 +152,9 @@ const char* reject(const void* problem) noexcept {
   if (p.role != DynamicRole::forward && p.role != DynamicRole::input_grad) {
     return "made for products with taps";
   }
-  if (!is_plane(p.taps, p.cols().x)) return "planes are not contiguous";
+  const bool is_wide = p.dtype == DType::f32 || p.dtype == DType::f64;
+  if (is_one_row(p) && is_wide) return "rows fill vectors of their own";
+  if (!is_plane(p, p.taps)) return "planes are not contiguous";
   return reject_plane(p);
 }
 template <class S>

@@ -19,7 +19,7 @@ class PlanesGradWorker {
     for (int64_t a = 0; a < plane_.h.n_taps; ++a) {
       for (int64_t c = 0; c < plane_.w.n_taps; ++c, ++r) {
         x_at_[r] = plane_.shift(a, c) - plane_.lowest;
-        inside_at_[r] = c * plane_.inside_pitch();
+        inside_at_[r] = plane_.marks_at(c);
       }
     }
     plane_.mark_inside(inside_);
@@ -50,9 +50,9 @@ class PlanesGradWorker {
     const int64_t n_taps = p_.n_taps();
     const int64_t most = smaller(kIsAcc ? p_.positions_block : kPlaneColumns, plane_.n_out);
     x_ = carver.take<A>(kPlaneMembers * plane_.x_pitch(most) + kSlack);
-    dy_ = carver.take<A>(kIsAcc ? 0 : kPlaneMembers * kPlaneColumns + kSlack);
-    dp_ = carver.take<A>(kIsAcc ? 0 : n_taps * kPlaneColumns);
-    inside_ = carver.take<B>(p_.cols().kernel * plane_.inside_pitch());
+    dy_ = carver.take<A>(kIsAcc ? 0 : kPlaneMembers * kTilePitch + kSlack);
+    dp_ = carver.take<A>(kIsAcc ? 0 : n_taps * kTilePitch);
+    inside_ = carver.take<B>(plane_.n_marks * plane_.inside_pitch());
     for (int64_t** at : {&x_at_, &inside_at_}) *at = carver.take<int64_t>(n_taps);
     return carver.used;
   }
@@ -86,18 +86,18 @@ class PlanesGradWorker {
         q.out_step = p_.out.m;
       } else {
         q.dy = dy_;
-        q.dy_step = kPlaneColumns;
+        q.dy_step = kTilePitch;
         q.out = dp_;
-        q.out_step = kPlaneColumns;
+        q.out_step = kTilePitch;
         for (int64_t j = 0; j < q.n_terms; ++j) {
-          widen_row(dy + j * p_.dy.m, 1, dy_ + j * kPlaneColumns, q.n);
+          widen_row(dy + j * p_.dy.m, 1, dy_ + j * kTilePitch, q.n);
         }
       }
       multiply(q);
     }
     if constexpr (!kIsAcc) {
       for (int64_t k = 0; k < q.n_j; ++k) {
-        narrow_row(dp_ + k * kPlaneColumns, out + k * p_.out.m, 1, q.n);
+        narrow_row(dp_ + k * kTilePitch, out + k * p_.out.m, 1, q.n);
       }
     }
   }
@@ -124,7 +124,7 @@ class PlanesGradWorker {
 const char* reject(const void* problem) noexcept {
   const DynamicProblem& p = as_dynamic(problem);
   if (p.role != DynamicRole::taps_grad) return "made for the gradient of taps";
-  if (!is_plane(p.dy, p.cols().x)) return "planes are not contiguous";
+  if (!is_plane(p, p.dy)) return "planes are not contiguous";
   return reject_plane(p);
 }
 template <class S>
