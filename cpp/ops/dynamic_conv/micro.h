@@ -83,6 +83,21 @@ struct PlaneSums {
   bool adds;
 };
 
+/// Sums along the vectors:
+///   out[q out_step + k] = sum over i of dy[q dy_step + i] x[q x_step + x_at[k] + i],  0 <= k <
+///   n_k.
+template <class A>
+struct ChannelSums {
+  const A* dy;
+  int64_t dy_step;
+  const A* x;
+  int64_t x_step;
+  const int64_t* x_at;
+  A* out;
+  int64_t out_step;
+  int64_t n_k, n_positions, n;
+};
+
 void multiply(const LaneProducts<float>& p) noexcept;
 void multiply(const LaneProducts<double>& p) noexcept;
 void multiply(const SplatProducts<float>& p) noexcept;
@@ -91,6 +106,8 @@ void multiply(const PlaneProducts<float>& p) noexcept;
 void multiply(const PlaneProducts<double>& p) noexcept;
 void multiply(const PlaneSums<float>& p) noexcept;
 void multiply(const PlaneSums<double>& p) noexcept;
+void multiply(const ChannelSums<float>& p) noexcept;
+void multiply(const ChannelSums<double>& p) noexcept;
 
 /// t[k][i], 0 <= k < n_taps: becomes exp(t - the column's maximum), and scale[i] 1 / the sum of
 /// column i. Columns are in whole vectors. Where `may_be_empty` a column of -inf alone has scale 0.
