@@ -70,8 +70,9 @@ class ChannelsWorker {
 
   bool moves() const { return p_.role == DynamicRole::input_grad; }
   bool has_direct_taps(const Window& w) const {
-    // Where a tap serves less than two vectors, its copy costs as much as its use.
-    if (p_.n_members > 16 || p_.softmax) return false;
+    // Where a tap serves less than two vectors, its copy costs as much as its use; so does one by
+    // one the copy of taps that move.
+    if ((p_.n_members > 16 && !moves()) || p_.softmax) return false;
     if (!kIsAcc && !p_.taps_are_acc) return false;
     return !moves() || w.is_inside(p_);  // dy and taps have one shape
   }
