@@ -87,8 +87,12 @@ struct PlaneTask {
   }
 };
 
+/// Whether positions go on evenly over the ends of rows.
+SWATH_ALWAYS_INLINE bool is_even(const DynamicProblem& p, const DynamicArray& a) {
+  return is_one_row(p) || a.h == p.cols().x * a.w;
+}
 SWATH_ALWAYS_INLINE bool is_plane(const DynamicProblem& p, const DynamicArray& a) {
-  return a.w == 1 && (is_one_row(p) || a.h == p.cols().x);
+  return a.w == 1 && is_even(p, a);
 }
 /// What both kernels of planes need.
 SWATH_ALWAYS_INLINE const char* reject_plane(const DynamicProblem& p) {
@@ -96,7 +100,6 @@ SWATH_ALWAYS_INLINE const char* reject_plane(const DynamicProblem& p) {
   if (p.n_history > 0) return "a stream";
   if (p.rows().stride > 1 || p.cols().stride > 1) return "made for a stride of 1";
   if (!is_one_row(p) && p.cols().y != p.cols().x) return "rows differ in length";
-  if (!is_plane(p, p.in) || !is_plane(p, p.out)) return "planes are not contiguous";
   if (p.n_taps() > kSumRun || Plane(p).span > kMostSpan) return "the kernel is large";
   if (!is_one_row(p) && p.cols().x > kMostWidth) return "rows fill vectors of their own";
   return nullptr;

@@ -154,7 +154,9 @@ const char* reject(const void* problem) noexcept {
   }
   const bool is_wide = p.dtype == DType::f32 || p.dtype == DType::f64;
   if (is_one_row(p) && is_wide) return "rows fill vectors of their own";
-  if (!is_plane(p, p.taps)) return "planes are not contiguous";
+  if (!is_plane(p, p.in) || !is_plane(p, p.out) || !is_plane(p, p.taps)) {
+    return "planes are not contiguous";
+  }
   return reject_plane(p);
 }
 template <class S>
