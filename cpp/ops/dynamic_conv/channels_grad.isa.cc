@@ -6,7 +6,6 @@
 namespace swath::SWATH_ISA {
 namespace {
 
-
 template <class S>
 class ChannelsGradWorker {
  public:

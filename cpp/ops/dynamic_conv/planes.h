@@ -96,7 +96,7 @@ SWATH_ALWAYS_INLINE bool is_plane(const DynamicProblem& p, const DynamicArray& a
 }
 /// What both kernels of planes need.
 SWATH_ALWAYS_INLINE const char* reject_plane(const DynamicProblem& p) {
-  if (p.softmax || p.is_packed || p.n_partials > 0) return "made for taps as they are";
+  if (p.is_packed || p.n_partials > 0) return "made for taps of each position";
   if (p.n_history > 0) return "a stream";
   if (p.rows().stride > 1 || p.cols().stride > 1) return "made for a stride of 1";
   if (!is_one_row(p) && p.cols().y != p.cols().x) return "rows differ in length";

@@ -42,6 +42,7 @@ class PlanesWorker {
     const int64_t n_taps = p_.n_taps(), block = smaller(p_.positions_block, plane_.n_out);
     x_ = carver.take<A>(kPlaneMembers * plane_.x_pitch(block) + kSlack);
     tile_ = carver.take<A>(has_tiles() ? n_taps * kTilePitch + kSlack : 0);
+    scale_ = carver.take<A>(p_.softmax ? kTilePitch : 0);
     y_ = carver.take<A>(kIsAcc ? 0 : kPlaneMembers * kTilePitch);
     inside_ = carver.take<B>(plane_.n_marks * plane_.inside_pitch());
     for (int64_t** at : {&x_at_, &t_at_, &tile_at_, &inside_at_}) {
@@ -51,7 +52,9 @@ class PlanesWorker {
   }
 
   bool moves() const { return p_.role == DynamicRole::input_grad; }
-  bool has_tiles() const { return !kIsAcc || moves() || crowds<A>(p_.taps.m, p_.n_taps()); }
+  bool has_tiles() const {
+    return !kIsAcc || moves() || p_.softmax || crowds<A>(p_.taps.m, p_.n_taps());
+  }
 
   void make_terms() {
     int64_t r = 0;
@@ -67,7 +70,8 @@ class PlanesWorker {
   }
 
   void run_piece(int64_t begin, int64_t end, bool is_inside) {
-    const bool direct_t = kIsAcc && (!moves() || is_inside) && !crowds<A>(p_.taps.m, p_.n_taps());
+    const bool direct_t =
+        kIsAcc && !p_.softmax && (!moves() || is_inside) && !crowds<A>(p_.taps.m, p_.n_taps());
     const bool direct_x = is_inside && !crowds<A>(p_.in.m, smaller(p_.n_members, 8));
     const int64_t step = direct_t ? end - begin : kPlaneColumns;
     for (int64_t m = 0; m < p_.n_members; m += kPlaneMembers) {
@@ -77,6 +81,7 @@ class PlanesWorker {
       for (int64_t at = begin; at < end; at += step) {
         const int64_t n = smaller(step, end - at);
         if (!direct_t) stage_tile(at, n);
+        if (p_.softmax) exponentiate(tile_, p_.n_taps(), kTilePitch, n, scale_, false);
         PlaneProducts<A> q{};
         q.t = direct_t ? static_cast<const A*>(b_->read(p_.taps.ref)) + taps_from(at) : tile_;
         q.t_at = direct_t ? t_at_ : tile_at_;
@@ -122,16 +127,27 @@ class PlanesWorker {
     }
   }
 
+  void multiply_and_scale(const PlaneProducts<A>& q) const {
+    multiply(q);
+    if (!p_.softmax) return;
+    for (int64_t j = 0; j < q.n_j; ++j) {
+      A* y = q.y + j * q.y_step;
+      for_lanes<A>(q.n, [&](int64_t i, int n) {
+        store_part(y + i, load_part<A>(y + i, n) * load(scale_ + i), n);
+      });
+    }
+  }
+
   void write_products(PlaneProducts<A>& q, int64_t m, int64_t at) const {
     S* out = static_cast<S*>(b_->write(p_.out.ref)) + p_.out.at(n_, g_, m, 0, 0) + at;
     if constexpr (kIsAcc) {
       q.y = out;
       q.y_step = p_.out.m;
-      multiply(q);
+      multiply_and_scale(q);
     } else {
       q.y = y_;
       q.y_step = kTilePitch;
-      multiply(q);
+      multiply_and_scale(q);
       for (int64_t j = 0; j < q.n_j; ++j) {
         narrow_row(y_ + j * kTilePitch, out + j * p_.out.m, 1, q.n);
       }
@@ -142,7 +158,7 @@ class PlanesWorker {
   const Buffers* b_ = nullptr;
   const Plane plane_;
   int64_t n_ = 0, g_ = 0;
-  A *x_ = nullptr, *tile_ = nullptr, *y_ = nullptr;
+  A *x_ = nullptr, *tile_ = nullptr, *scale_ = nullptr, *y_ = nullptr;
   B* inside_ = nullptr;
   int64_t *x_at_ = nullptr, *t_at_ = nullptr, *tile_at_ = nullptr, *inside_at_ = nullptr;
 };
@@ -152,6 +168,8 @@ const char* reject(const void* problem) noexcept {
   if (p.role != DynamicRole::forward && p.role != DynamicRole::input_grad) {
     return "made for products with taps";
   }
+  if (p.renormalize) return "taps outside of x do not count";
+  if (p.softmax && p.n_members > kPlaneMembers) return "exponentials serve more members";
   const bool is_wide = p.dtype == DType::f32 || p.dtype == DType::f64;
   if (is_one_row(p) && is_wide) return "rows fill vectors of their own";
   if (!is_plane(p, p.in) || !is_plane(p, p.out) || !is_plane(p, p.taps)) {

@@ -157,6 +157,7 @@ class PlanesGradWorker {
 const char* reject(const void* problem) noexcept {
   const DynamicProblem& p = as_dynamic(problem);
   if (p.role != DynamicRole::taps_grad) return "made for the gradient of taps";
+  if (p.softmax) return "made for taps as they are";
   if (p.along_channels) return "vectors lie along the channels";
   for (const DynamicArray* a : {&p.in, &p.dy, &p.out}) {
     if (!is_even(p, *a) || (a->w != 1 && a->m != 1)) return "planes are not contiguous";
