@@ -199,3 +199,21 @@ def test_counts_are_hand_counted() -> None:
     assert plan.workspace_bytes((3, 4, 7)) > 0
     text = str(plan.explain(normal(3, 4, 7)))
     assert "dynamic_conv_f32" in text
+
+
+def test_what_is_not_finite_stays_in_its_row() -> None:
+    """Vectors that go on over the end of a row must not carry it into the next one."""
+    x = normal(1, 8, 9, 7)
+    w = normal(1, 2, 9, 9, 7)
+    bad_x, bad_w = x.copy(), w.copy()
+    bad_x[0, 0, 4, 6] = np.nan
+    bad_w[0, 0, 8, 4, 0] = np.inf  # meets row 5, column 1 of x
+    near = np.zeros((9, 7), bool)
+    near[3:6, 5:] = True
+    np.testing.assert_array_equal(np.isnan(swath.dynamic_conv2d(bad_x, w)[0, 0]), near)
+    dx = swath.grad.dynamic_conv2d(x, x, bad_w).dx
+    assert dx is not None
+    assert np.argwhere(~np.isfinite(dx[0, 0])).tolist() == [[5, 1]]
+    dweight = swath.grad.dynamic_conv2d(x, bad_x, w).dweight
+    assert dweight is not None
+    np.testing.assert_array_equal(np.isnan(dweight[0, 0]).any(0), near)

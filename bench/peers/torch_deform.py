@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 
 from peers.base import Prepared, Unsupported
+from peers.torch_dynamic import gradient
 from workload import Array, Workload
 
 Tensor = torch.Tensor
@@ -19,9 +20,13 @@ def prepare(workload: Workload, tensors: dict[str, Tensor], *, is_last: bool) ->
         raise Unsupported("memory format")
     operation = _operation(workload, tensors)
 
-    def call() -> Tensor:
+    def forward() -> Tensor:
         with torch.inference_mode():
             return operation()
+
+    call = forward
+    if workload.is_gradient:
+        call = gradient(operation, tensors, workload.kwargs["needs"])
 
     def as_numpy(y: Tensor) -> Array:
         return np.asarray((y.float() if y.dtype.itemsize == 2 else y).numpy())
@@ -41,7 +46,7 @@ def _operation(workload: Workload, given: dict[str, Tensor]) -> Callable[[], Ten
         return lambda: F.conv2d(wide, many, padding=padding, groups=n * groups).unflatten(
             1, (n, -1)
         )[0]
-    if workload.function != "deform_conv2d" or groups not in (1, x.shape[1]):
+    if not workload.function.endswith("deform_conv2d") or groups not in (1, x.shape[1]):
         raise Unsupported("function")
     return lambda: gathered(x, weight, given["offset"], given["mask"], padding, groups)
 

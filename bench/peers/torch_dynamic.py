@@ -15,8 +15,8 @@ Tensor = torch.Tensor
 
 
 def prepare(workload: Workload, tensors: dict[str, Tensor], *, is_last: bool) -> Prepared:
-    if is_last or workload.is_gradient:
-        raise Unsupported("no such operator")
+    if is_last or workload.is_channels_last:
+        raise Unsupported("memory format")
     x, w = tensors["x"], tensors["weight"]
     if workload.kwargs.get("softmax", workload.function == "lightweight_conv1d"):
         soften: Callable[[Tensor], Tensor] = lambda t: t.softmax(1 if t.ndim == 2 else 2)  # noqa: E731
@@ -26,12 +26,15 @@ def prepare(workload: Workload, tensors: dict[str, Tensor], *, is_last: bool) ->
         ways = [depthwise]
     elif x.ndim == 3:
         ways = [unfold_row, banded]
-    elif workload.function == "small_kernel_aggregation2d":
+    elif workload.function.endswith("small_kernel_aggregation2d"):
         ways = [unfold_interleaved]
     else:
         ways = [unfold_blocked]
 
     def bound(way: Callable[[Tensor, Tensor], Tensor]) -> Callable[[], Tensor]:
+        if workload.is_gradient:
+            return gradient(lambda: way(x, soften(w)), tensors, workload.kwargs["needs"])
+
         def call() -> Tensor:
             with torch.inference_mode():
                 return way(x, soften(w))
@@ -42,6 +45,20 @@ def prepare(workload: Workload, tensors: dict[str, Tensor], *, is_last: bool) ->
         return np.asarray((y.float() if y.dtype.itemsize == 2 else y).numpy())
 
     return Prepared(fastest([bound(way) for way in ways]), as_numpy)
+
+
+def gradient(
+    forward: Callable[[], Tensor], tensors: dict[str, Tensor], needs: tuple[str]
+) -> Callable[[], Tensor]:
+    """Forward and backward of a composition, for one input: what is saved between them is built in
+    both."""
+    wanted = tensors[needs[0]].requires_grad_()
+
+    def call() -> Tensor:
+        (found,) = torch.autograd.grad(forward(), wanted, tensors["dy"])
+        return found
+
+    return call
 
 
 def depthwise(x: Tensor, w: Tensor) -> Tensor:

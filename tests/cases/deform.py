@@ -343,6 +343,18 @@ DEFORM_WORKLOADS: list[Workload] = [
     _deform_work("3x3_256_14", (1, 256, 14, 14), (256, 256, 3, 3), padding=1),
     _deform_work("depthwise_3x3_64_56", (1, 64, 56, 56), (64, 1, 3, 3), padding=1, groups=64),
 ]
+DEFORM_WORKLOADS += [
+    Workload(
+        f"{forward.name}_d{name}",
+        "grad.deform_conv2d",
+        {"dy": (*forward.shapes["x"][:1], *forward.shapes["weight"][:1], *forward.shapes["x"][2:]),
+         **forward.shapes},
+        {**forward.kwargs, "needs": (name,)},
+        forward.flops,
+    )
+    for forward in DEFORM_WORKLOADS[:2]
+    for name in ("x", "weight", "offset")
+]  # fmt: skip
 SAMPLE_WORKLOADS: list[Workload] = [
     Workload(
         "sample_3x3_64_56", "sample_conv2d", {"x": (8, 64, 56, 56), "weight": (8, 64, 64, 3, 3)},

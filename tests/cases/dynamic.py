@@ -239,6 +239,7 @@ _ROWS = [
     _row("unbatched", (6, 31), 2, 3, softmax=True),
     _row("long", (1, 4, 300), 2, 31, softmax=True),
     _row("blocks", (1, 3, 40), 1, 600, softmax=True, padding="same"),
+    _row("many_members", (1, 72, 50), 2, 21),
     _row("one_position", (2, 20, 1), 4, 3),
     _row("no_positions", (2, 6, 0), 3, 3),
     _row("no_batch", (0, 6, 9), 3, 3, softmax=True),
@@ -277,6 +278,10 @@ _IMAGES = [
     _image("unbatched", (6, 8, 9), 2, (3, 3)),
     _image("large_kernel", (1, 3, 12, 12), 1, (23, 25)),
     _image("tall", (1, 4, 70, 3), 2, (3, 1)),
+    _image("blocks_and_members", (1, 20, 40, 33), 1, (3, 3)),
+    _image("crowded", (1, 18, 32, 32), 2, (3, 3)),
+    _image("kernel_above_width", (2, 12, 30, 5), 3, (5, 7), padding="same"),
+    _image("more_rows", (1, 6, 20, 9), 2, (3, 3), (24, 9), padding=((4, 2), (1, 1))),
     _image("one_position", (2, 9, 1, 1), 3, (3, 3)),
     _image("no_rows", (1, 6, 0, 5), 3, (3, 3)),
     _case("involution", "involution2d", (1, 32, 10, 12), (1, 2, 7, 7, 10, 12)),
@@ -309,3 +314,18 @@ WORKLOADS: list[Workload] = [
         "ska_8x256_28_g32_k3", "small_kernel_aggregation2d", (8, 256, 28, 28), (8, 32, 9, 28, 28)
     ),
 ]
+
+
+def _grad_work(forward: Workload) -> list[Workload]:
+    x = forward.shapes["x"]
+    return [
+        Workload(
+            f"{forward.name}_d{name}", f"grad.{forward.function}",
+            {"dy": x, **forward.shapes}, {**forward.kwargs, "needs": (name,)}, forward.flops,
+        )
+        for name in ("x", "weight")
+    ]  # fmt: skip
+
+
+GRAD_WORKLOADS = [w for forward in (WORKLOADS[1], *WORKLOADS[-3:]) for w in _grad_work(forward)]
+WORKLOADS += GRAD_WORKLOADS

@@ -1,6 +1,7 @@
 // y: samples of a block of positions, 512 terms at a time, meet the weights of all output channels
 // (`dense`); the full matrix of samples never exists. Depthwise channels meet their one weight a
 // tap on the way. Lanes lie along channels.
+#include "ops/common/pack_turned.h"
 #include "ops/deform_conv/tiles.h"
 
 namespace swath::SWATH_ISA {
@@ -13,6 +14,14 @@ SWATH_ALWAYS_INLINE int64_t group_width(const DeformProblem& p) {
 template <class A>
 SWATH_ALWAYS_INLINE int64_t n_weights(const DeformProblem& p) {
   return (p.is_depthwise() ? 1 : p.n_in()) * p.n_taps() * group_width<A>(p);
+}
+
+/// The weights of an output channel lie side by side, tap by tap, and their corners are kept at
+/// once.
+bool has_whole_kernels(const DeformProblem& p) {
+  return (p.weight.col_stride == 1 || p.axis[1].kernel == 1) &&
+         (p.weight.row_stride == p.axis[1].kernel || p.axis[0].kernel == 1) &&
+         p.weight.in_stride == p.n_taps() && p.n_taps() <= kTapRun;
 }
 
 /// Dense: per block of channels, run of taps and run of vectors [tap][channel][lanes]; depthwise
@@ -45,8 +54,18 @@ void pack_weights(const DeformProblem& p, const Buffers& b, A* to) {
         taps[t - t0] = row * p.weight.row_stride + col * p.weight.col_stride;
       }
       for_vector_runs(group_width<A>(p) / kLanes<A>, [&](int64_t v0, int64_t n_vectors) {
-        // One output channel after the other, whose weights lie side by side.
         const int64_t width = n_vectors * kLanes<A>, first = v0 * kLanes<A>;
+        if (has_whole_kernels(p)) {
+          const int64_t o = block.group * p.out_per_group + first;
+          const S* at = w + o * p.weight.out_stride + c0 * p.weight.in_stride;
+          for (int64_t l = 0; l < width; l += kLanes<A>, at += kLanes<A> * p.weight.out_stride) {
+            pack_turned(at, p.weight.out_stride, p.out_per_group - first - l, block.n, p.n_taps(),
+                        to + l, width);
+          }
+          to += p.n_taps() * block.n * width;
+          return;
+        }
+        // One output channel after the other, whose weights lie side by side.
         for (int64_t l = 0; l < width; ++l) {
           const S* at = w + (block.group * p.out_per_group + first + l) * p.weight.out_stride +
                         c0 * p.weight.in_stride;

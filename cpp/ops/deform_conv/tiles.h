@@ -86,16 +86,23 @@ __attribute__((noinline)) void multiply_rows(const Product<A>& product, int64_t 
   }
 }
 
-/// Samples of a sample's positions are cut into blocks of nearly equal size.
+/// The positions of a sample are cut into blocks of nearly as many tiles; the last tile of a sample
+/// alone may lack positions.
 struct PositionGrid {
-  int64_t per_sample, n_positions;
+  int64_t n_positions, n_tiles, per_sample;
 
   __attribute__((always_inline)) explicit PositionGrid(const DeformProblem& p)
-      : per_sample(ceil_div(p.n_positions(), kBlock)), n_positions(p.n_positions()) {}
+      : n_positions(p.n_positions()),
+        n_tiles(ceil_div(n_positions, kTall)),
+        per_sample(ceil_div(n_tiles * kTall, kBlock)) {}
   __attribute__((always_inline)) PositionBlock at(int64_t index) const {
-    const int64_t i = index % per_sample;
-    const int64_t first = n_positions * i / per_sample;
-    return {index / per_sample, first, n_positions * (i + 1) / per_sample - first};
+    const int64_t i = index % per_sample, first = start(i);
+    return {index / per_sample, first, start(i + 1) - first};
+  }
+
+ private:
+  __attribute__((always_inline)) int64_t start(int64_t i) const {
+    return least(n_tiles * i / per_sample * kTall, n_positions);
   }
 };
 

@@ -18,6 +18,7 @@ constexpr int64_t kTileBytes = 64 << 10;       // of tiles of taps
 constexpr int64_t kWindowBytes = 24 << 10;     // of the window of eight members
 constexpr int64_t kPositionsBytes = 64 << 10;  // of a block of positions of all channels
 constexpr int64_t kMostRows = 16;
+constexpr int64_t kPlanePositions = 784;  // of one task of a narrow plane
 
 int64_t round_up(int64_t n, int64_t to) { return (n + to - 1) / to * to; }
 
@@ -36,6 +37,17 @@ void choose_lanes(DynamicProblem& p) {
   p.lanes_are_groups = p.along_channels && !has_members;
 }
 
+/// The gradient of the taps: not through a softmax or of shared taps. Sums along vectors of members
+/// pay from 32 members on: below, their shuffles cost as much as turning x, dy and the result.
+bool may_lie_along_channels(const DynamicProblem& p) {
+  constexpr int64_t kLeastMembers = 32;
+  if (p.role != DynamicRole::taps_grad) return p.role != DynamicRole::softmax;
+  const bool has_channels = p.in.m == p.dy.m && p.in.g == p.dy.g && p.out.m == 1;
+  const bool has_groups = p.in.g == 1 && p.n_groups > 1 && (p.in.m != 1 || p.n_members == 1);
+  return has_channels && !p.softmax && p.n_partials == 0 &&
+         (has_groups || p.n_members >= kLeastMembers);
+}
+
 /// Rows of outputs whose windows overlap may share a copy; with a dilation they hardly do.
 int64_t rows_for(const DynamicProblem& p, const AxisPhase& h, int64_t row_bytes, int64_t most) {
   if (p.rows().dilation > 1) return 1;
@@ -47,6 +59,7 @@ void cut(DynamicProblem& p) {
   const AxisPhase h = axis_phase(p, 0, 0), w = axis_phase(p, 1, 0);
   const int64_t acc = item_bytes(accumulator_of(p.dtype)), n_taps = p.n_taps();
   if (p.along_channels) {
+    p.members_block = 8;
     const int64_t position_bytes =
         acc * (p.lanes_are_groups ? p.n_members * p.n_groups : p.n_members);
     p.cols_block = std::min(
@@ -62,6 +75,7 @@ void cut(DynamicProblem& p) {
   p.rows_block = std::min(rows_for(p, h, 8 * line * acc, kWindowBytes + 8 * line * acc * h.span()),
                           std::max<int64_t>(1, kTileBytes / (n_taps * p.cols_block * acc)));
   const int64_t member_bytes = (p.rows_block * h.in_stride + h.span()) * line * acc;
+  p.positions_block = even_block(h.n * w.n, kPlanePositions, 16);
   p.members_block = std::clamp<int64_t>(kWindowBytes / member_bytes, 8, 64);
 }
 
@@ -79,9 +93,7 @@ double seconds_of(const DynamicProblem& p) {
 }  // namespace
 
 void add_dynamic_step(PlanImpl& plan, DynamicProblem problem, const std::string& op) {
-  const bool reads_taps =
-      problem.role == DynamicRole::forward || problem.role == DynamicRole::input_grad;
-  if (reads_taps) choose_lanes(problem);
+  if (may_lie_along_channels(problem)) choose_lanes(problem);
   cut(problem);
   static const Operator& table = find_operator("dynamic_conv");
   add_step(plan, table, problem.dtype, std::make_shared<DynamicProblem>(problem),

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <type_traits>
 
 namespace swath {
 namespace SWATH_ISA {
@@ -40,10 +41,73 @@ struct SplatProducts {
   int64_t n_terms, n_j, n;
 };
 
+/// LaneProducts over rows that are laid end to end, `width` outputs each:
+///   y[j y_step + i] = sum over r of t[t_at[r] + i] x[x_at[r] + j x_step + i],  0 <= i < n.
+/// Where a term leaves its row x counts as 0, and with `masks_t` t too: inside[inside_at[r] + c] is
+/// -1 where the term of an output in column c % width stays in its row, else 0. Whole vectors of x
+/// are read.
+template <class A>
+struct PlaneProducts {
+  using Bits = std::conditional_t<sizeof(A) == 4, int32_t, int64_t>;
+  const A* t;
+  const int64_t* t_at;
+  const A* x;
+  const int64_t* x_at;
+  int64_t x_step;
+  A* y;
+  int64_t y_step;
+  const Bits* inside;
+  const int64_t* inside_at;
+  int64_t n_terms, n_j, n;
+  int64_t col, width;  // of output 0
+  bool masks_t;
+};
+
+/// The gradient of the taps of such planes:
+///   out[j out_step + i] (+)= sum over r of dy[r dy_step + i] x[r x_step + x_at[j] + i],
+/// where tap j leaves its row of 0 in place of x.
+template <class A>
+struct PlaneSums {
+  using Bits = typename PlaneProducts<A>::Bits;
+  const A* dy;
+  int64_t dy_step;
+  const A* x;
+  int64_t x_step;
+  const int64_t* x_at;
+  A* out;
+  int64_t out_step;
+  const Bits* inside;
+  const int64_t* inside_at;
+  int64_t n_terms, n_j, n;
+  int64_t col, width;  // of output 0
+  bool adds;
+};
+
+/// Sums along the vectors:
+///   out[q out_step + k] = sum over i of dy[q dy_step + i] x[q x_step + x_at[k] + i],  0 <= k <
+///   n_k.
+template <class A>
+struct ChannelSums {
+  const A* dy;
+  int64_t dy_step;
+  const A* x;
+  int64_t x_step;
+  const int64_t* x_at;
+  A* out;
+  int64_t out_step;
+  int64_t n_k, n_positions, n;
+};
+
 void multiply(const LaneProducts<float>& p) noexcept;
 void multiply(const LaneProducts<double>& p) noexcept;
 void multiply(const SplatProducts<float>& p) noexcept;
 void multiply(const SplatProducts<double>& p) noexcept;
+void multiply(const PlaneProducts<float>& p) noexcept;
+void multiply(const PlaneProducts<double>& p) noexcept;
+void multiply(const PlaneSums<float>& p) noexcept;
+void multiply(const PlaneSums<double>& p) noexcept;
+void multiply(const ChannelSums<float>& p) noexcept;
+void multiply(const ChannelSums<double>& p) noexcept;
 
 /// t[k][i], 0 <= k < n_taps: becomes exp(t - the column's maximum), and scale[i] 1 / the sum of
 /// column i. Columns are in whole vectors. Where `may_be_empty` a column of -inf alone has scale 0.

@@ -49,6 +49,7 @@ struct DynamicProblem {
   DynamicArray history;  // of a stream: the n_history columns before x's first
   int64_t n_history = 0;
   int64_t rows_block = 1, cols_block = 1;  // outputs of one task
+  int64_t positions_block = 1;             // of one task of rows laid end to end
   int64_t members_block = 1;               // of taps_grad: members whose products are added at once
   /// taps_grad of taps that all samples and positions share: sums over parts of them, [partial][g]
   /// [k] in accumulators. 0: every position has taps of its own.

@@ -1,6 +1,7 @@
 // Several input channels per group, channels last (and 1x1): lanes along output channels, a product
 // of positions and channels summed tap by tap, without a column buffer.
 #include "core/isa_table.h"
+#include "ops/common/pack_turned.h"
 #include "ops/sliding_conv/channel_worker.h"
 
 namespace swath::SWATH_ISA {
@@ -71,6 +72,12 @@ struct Dense {
   static int64_t weight_offset(const ConvProblem& p, const LaneBlock& lanes) {
     return lanes.group * group_weights<T>(p) + lanes.first * p.in_per_group * p.n_taps();
   }
+  /// The weights of an output channel lie side by side, tap by tap.
+  static bool has_whole_kernels(const ConvProblem& p) {
+    const ConvAxis &d = p.axis[0], &h = p.axis[1], &w = p.axis[2];
+    return (w.w_stride == 1 || w.kernel == 1) && (h.w_stride == w.kernel || h.kernel == 1) &&
+           (d.w_stride == h.kernel * w.kernel || d.kernel == 1) && p.w_in_stride == p.n_taps();
+  }
   /// [group][lane block][plane][ky][kx][channel][lane], lanes beyond the last channel zero.
   template <class T, class S>
   static void pack_weights(const ConvProblem& p, const S* from, T* to) {
@@ -80,6 +87,14 @@ struct Dense {
       // pages apart.
       const LaneBlock lanes = lanes_at<T>(p, i);
       const int64_t width = lanes.n_vectors * kLanes<T>;
+      if (has_whole_kernels(p)) {
+        const S* at = from + lanes.group * p.w_group_stride + lanes.first * p.w_out_stride;
+        for (int64_t l = 0; l < width; l += kLanes<T>, at += kLanes<T> * p.w_out_stride) {
+          pack_turned(at, p.w_out_stride, lanes.n - l, p.in_per_group, p.n_taps(), to + l, width);
+        }
+        to += p.n_taps() * p.in_per_group * width;
+        continue;
+      }
       for (int64_t l = 0; l < width; ++l) {
         const S* at = from + lanes.group * p.w_group_stride + (lanes.first + l) * p.w_out_stride;
         for (int64_t c = 0; c < p.in_per_group; ++c, at += p.w_in_stride) {
