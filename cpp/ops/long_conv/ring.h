@@ -81,15 +81,15 @@ __attribute__((noinline)) void middle(Planes<A> p, MiddleWork<A> work, int64_t n
 }
 
 template <bool kIsForward, class A>
-SWATH_ALWAYS_INLINE void run_pass(const RingPass& pass, Planes<A> p) {
+SWATH_ALWAYS_INLINE void run_pass(const RingPass& pass, Planes<A> p, int64_t n) {
   const auto run = [&]<int kRadix>(std::integral_constant<int, kRadix>)
                        __attribute__((always_inline)) {
                          if constexpr (kIsForward) {
-                           return pass.base ? forward_pass<kRadix, true, A>(pass, p)
-                                            : forward_pass<kRadix, false, A>(pass, p);
+                           return pass.base ? forward_pass<kRadix, true, A>(pass, p, n)
+                                            : forward_pass<kRadix, false, A>(pass, p, n);
                          } else {
-                           return pass.base ? inverse_pass<kRadix, true, A>(pass, p)
-                                            : inverse_pass<kRadix, false, A>(pass, p);
+                           return pass.base ? inverse_pass<kRadix, true, A>(pass, p, n)
+                                            : inverse_pass<kRadix, false, A>(pass, p, n);
                          }
                        };
   if (pass.radix == 8) return run(std::integral_constant<int, 8>{});
@@ -108,17 +108,11 @@ void run_blocks(const RingTables& t, Planes<A> p, int64_t n, int64_t size, int f
   constexpr bool kBackward = kMiddle == Middle::multiply || kMiddle == Middle::restore;
   if (first == t.n_passes || n <= kCacheBlock<A>) {
     if constexpr (kForward) {
-      for (int i = first; i < t.n_passes; ++i) {
-        for (int64_t b = 0; b < n; b += size) run_pass<true, A>(t.passes[i], p + b);
-        size = t.passes[i].quarter;
-      }
+      for (int i = first; i < t.n_passes; ++i) run_pass<true, A>(t.passes[i], p, n);
     }
     middle<kMiddle, A>(p, work, n);
     if constexpr (kBackward) {
-      for (int i = t.n_passes - 1; i >= first; --i) {
-        size = t.passes[i].quarter * t.passes[i].radix;
-        for (int64_t b = 0; b < n; b += size) run_pass<false, A>(t.passes[i], p + b);
-      }
+      for (int i = t.n_passes - 1; i >= first; --i) run_pass<false, A>(t.passes[i], p, n);
     }
     return;
   }
@@ -129,9 +123,9 @@ void run_blocks(const RingTables& t, Planes<A> p, int64_t n, int64_t size, int f
     return;
   }
   const RingPass& pass = t.passes[first];
-  if constexpr (kForward) run_pass<true, A>(pass, p);
+  if constexpr (kForward) run_pass<true, A>(pass, p, n);
   run_blocks<kMiddle, A>(t, p, n, pass.quarter, first + 1, work);
-  if constexpr (kBackward) run_pass<false, A>(pass, p);
+  if constexpr (kBackward) run_pass<false, A>(pass, p, n);
 }
 
 template <bool kHasIm, class A>
