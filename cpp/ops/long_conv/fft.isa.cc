@@ -13,12 +13,11 @@ const LongProblem& as_long(const void* problem) {
 
 /// Columns of the first and last pass in one task where several tasks share a row.
 constexpr int64_t kTaskColumns = 2048;
+/// Bytes of a plane that leave room for the next row.
+constexpr int64_t kMostAhead = 65536;
 /// Sums of more terms than these are made of parts.
 constexpr int64_t kSumTerms = 512;
 
-int64_t plane_pitch(const LongProblem& p) {
-  return p.ring + 16;  // both planes at one place of the cache would push each other out
-}
 int64_t n_column_tasks(const LongProblem& p) {
   return (p.tables->passes[0].quarter + kTaskColumns - 1) / kTaskColumns;
 }
@@ -73,7 +72,7 @@ class Worker {
     for (A** room : {&gate_room_, &values_, &more_}) *room = carver.take<A>(kStageRoom);
     if (p_.kind != LongKind::first_pass && p_.kind != LongKind::last_pass &&
         p_.kind != LongKind::blocks) {
-      planes_ = carver.take<A>(2 * plane_pitch(p_));
+      planes_ = carver.take<A>(2 * pitch());
     }
     if (p_.is_slab) slabs_ = carver.take<A>(Slab<S>::n_elements(p_));
     if (p_.kind == LongKind::tap_parts || p_.kind == LongKind::taps) {
@@ -82,10 +81,11 @@ class Worker {
     return carver.used;
   }
 
-  Planes<A> planes() const { return {planes_, planes_ + plane_pitch(p_)}; }
+  int64_t pitch() const { return plane_pitch(p_.ring, sizeof(A)); }
+  Planes<A> planes() const { return {planes_, planes_ + pitch()}; }
   Planes<A> shared_planes(int64_t row) const {
-    A* at = static_cast<A*>(b_.write(p_.planes)) + row * 2 * plane_pitch(p_);
-    return {at, at + plane_pitch(p_)};
+    A* at = static_cast<A*>(b_.write(p_.planes)) + row * 2 * pitch();
+    return {at, at + pitch()};
   }
   A* head_spectrum(int64_t head) const { return spectrum_ + head * 2 * p_.ring; }
 
@@ -181,9 +181,37 @@ class Worker {
     const int64_t batch = row % p_.n_batch, channel = row / p_.n_batch;
     const SourceRow<S> source(b_, p_.u, batch, channel, gate_room_);
     read_columns(source, s.base, s.low, s.high, planes(), 0, n_columns());
-    transform<Middle::multiply>(planes(), {head_spectrum(p_.head_of(channel))});
+    Ahead ahead = ahead_of(task, s);
+    transform<Middle::multiply>(planes(), {head_spectrum(p_.head_of(channel)), nullptr, 1, &ahead});
     const RowSink<S> sink{p_, b_, source, batch, channel, values_, more_};
     write_row_columns(sink, s, planes(), 0, n_columns());
+  }
+
+  /// What this task writes and the next one reads, unless that would not fit into the second cache
+  /// beside the planes.
+  __attribute__((noinline)) Ahead ahead_of(int64_t task, const Segment& s) const {
+    const auto item = static_cast<int64_t>(sizeof(A));
+    Ahead ahead(p_.ring / (kLanes<A> * kLanes<A>));
+    if (p_.ring * item > kMostAhead) return ahead;
+    const auto split = [&](int64_t t, int64_t& batch, int64_t& channel)
+                           __attribute__((always_inline)) {
+                             const int64_t row = t / p_.n_segments;
+                             batch = row % p_.n_batch;
+                             channel = row / p_.n_batch;
+                           };
+    int64_t batch, channel, next_batch, next_channel;
+    split(task, batch, channel);
+    ahead.add_row<S>(b_, p_.y, batch, channel, s.out_first, s.n_out);
+    ahead.add_row<S>(b_, p_.post, batch, channel, s.out_first, s.n_out);
+    if (task + 1 == p_.n_rows() * p_.n_segments) return ahead;
+    split(task + 1, next_batch, next_channel);
+    const Segment next(p_, (task + 1) % p_.n_segments);
+    const int64_t low = larger(next.low, 0), n = smaller(next.high, p_.u.n) - low;
+    ahead.add_row<S>(b_, p_.u.x, next_batch, next_channel, low, n);
+    ahead.add_row<S>(b_, p_.u.gate, next_batch, next_channel, low, n);
+    const int64_t head = p_.head_of(next_channel);
+    if (head != p_.head_of(channel)) ahead.add(head_spectrum(head), 2 * p_.ring * item);
+    return ahead;
   }
 
   /// The rows of neighbouring channels: turned to rows, convolved, turned back.
@@ -216,9 +244,8 @@ class Worker {
     const Planes<A> at = shared_planes(row);
     if (is_blocks) {
       const MiddleWork<A> work{head_spectrum(p_.head_of(channel))};
-      const int64_t first = part * pass.quarter;
-      return run_blocks<Middle::multiply, A>(*p_.tables, at + first, pass.quarter, pass.quarter, 1,
-                                             work.at(first));
+      return run_blocks<Middle::multiply, A>(*p_.tables, at + part * pass.pitch, pass.quarter,
+                                             pass.quarter, 1, work.at(part * pass.quarter));
     }
     const Segment s(p_, 0);
     const SourceRow<S> source(b_, p_.u, batch, channel, gate_room_);

@@ -90,7 +90,7 @@ __attribute__((noinline)) void first_pass(const RingTables& t, const Legs<A>& le
         }
         dft(z);
 #pragma GCC unroll 8
-        for (int m = 0; m < kRadix; ++m) store(to, c + m * pass.quarter, z[m] * factors[m]);
+        for (int m = 0; m < kRadix; ++m) store(to, c + m * pass.pitch, z[m] * factors[m]);
       });
 }
 
@@ -110,7 +110,7 @@ __attribute__((noinline)) void last_pass(const RingTables& t, Planes<A> from,
         Complex<A> z[kRadix];
 #pragma GCC unroll 8
         for (int m = 0; m < kRadix; ++m) {
-          z[m] = times_conj(load(from, c + m * pass.quarter), factors[m]);
+          z[m] = times_conj(load(from, c + m * pass.pitch), factors[m]);
         }
         inverse_dft<kRadix, A>(z);
 #pragma GCC unroll 8

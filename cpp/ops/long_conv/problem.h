@@ -17,6 +17,9 @@ inline constexpr int kMaxRingPasses = 24;
 /// One radix pass of the transform: blocks of radix * quarter elements.
 struct RingPass {
   int64_t quarter = 0;  // distance of the elements that a butterfly joins
+  /// Distance of the blocks behind the first pass, which may lie apart: where their distance is a
+  /// power of two, they would push each other out of the cache.
+  int64_t pitch = 0;
   int32_t radix = 4;
   int32_t n_factors = 3;  // per column: radix in the first pass, else radix - 1
   /// [column / lanes][factor][re lanes | im lanes]; with `base`, of the columns of one block only
@@ -26,6 +29,18 @@ struct RingPass {
 };
 /// Tables larger than the first cache are made of two factors: this many columns share one.
 inline constexpr int64_t kFactorBlock = 64;
+
+/// Bytes of a plane whose elements are run through all their passes before the next ones: a quarter
+/// of the first cache.
+inline constexpr int64_t kRingCacheBlock = 8192;
+/// Elements between the blocks that the first pass leaves, where they are more than that.
+__attribute__((always_inline)) inline int64_t ring_padding(int64_t n, int64_t item_bytes) {
+  return n * item_bytes > kRingCacheBlock ? 256 / item_bytes : 0;
+}
+/// Elements of a plane. Two planes at one place of the cache would push each other out.
+__attribute__((always_inline)) inline int64_t plane_pitch(int64_t n, int64_t item_bytes) {
+  return n + 7 * ring_padding(n, item_bytes) + 16;
+}
 
 /// Constants of the transform of n elements for vectors of some number of lanes.
 struct RingTables {

@@ -130,11 +130,12 @@ void fill(Owned& t) {
   for (int radix : radices(t.n, t.lanes, t.lanes * static_cast<int64_t>(sizeof(A)))) {
     RingPass& pass = t.passes[t.n_passes++];
     pass.radix = radix;
-    pass.quarter = size / radix;
+    pass.quarter = pass.pitch = size / radix;
     fill_pass<A>(t, pass, size, t.n_passes == 1);
     size = pass.quarter;
   }
   const int radix = t.passes[0].radix;
+  t.passes[0].pitch += ring_padding(t.n, sizeof(A));
   A* corner = allocate<A>(t, 2 * radix);
   t.corner = corner;
   for (int j = 0; j < radix; ++j) {

@@ -111,8 +111,7 @@ struct SourceRow {
  private:
   __attribute__((always_inline)) void values(int64_t at, int64_t n, A* to) const {
     // Both side by side: one loop. With copies of each before it a gate cost twice its bytes.
-    if (source.gate.is_present && source.gate.step == 1 && source.x.step == 1 &&
-        !source.x.is_acc) {
+    if (source.gate.is_present && source.gate.step == 1 && source.x.step == 1 && !source.x.is_acc) {
       const S* x = static_cast<const S*>(buffers.read(source.x.ref)) + x_at + at;
       const S* gate = static_cast<const S*>(buffers.read(source.gate.ref)) + gate_at + at;
       for_lanes<A>(n, [&](int64_t j, int m) {

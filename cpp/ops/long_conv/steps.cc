@@ -91,7 +91,7 @@ void add_long_rows(PlanImpl& plan, const std::string& op, LongProblem p) {
   p.is_slab = is_slab(p);
   if (p.is_slab || !shares_rows(p)) return add_long_step(plan, op, p, seconds);
   const int64_t item = item_bytes(accumulator_of(p.dtype));
-  p.planes = reserve_temp(plan, p.n_rows() * 2 * (p.ring + 16) * item);
+  p.planes = reserve_temp(plan, p.n_rows() * 2 * plane_pitch(p.ring, item) * item);
   p.kind = LongKind::first_pass;
   add_long_step(plan, op, p, seconds / 4);
   p.kind = LongKind::blocks;
