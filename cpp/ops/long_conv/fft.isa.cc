@@ -14,7 +14,7 @@ const LongProblem& as_long(const void* problem) {
 /// Columns of the first and last pass in one task where several tasks share a row.
 constexpr int64_t kTaskColumns = 2048;
 /// Bytes of a plane that leave room for the next row.
-constexpr int64_t kMostAhead = 65536;
+constexpr int64_t kMostAhead = 131072;
 /// Sums of more terms than these are made of parts.
 constexpr int64_t kSumTerms = 512;
 

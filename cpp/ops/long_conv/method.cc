@@ -14,7 +14,7 @@ constexpr int64_t kDirectSegment = 1024;
 /// Transform, product and inverse of n elements, float32 on AVX-512: nanoseconds per element and
 /// doubling, measured from 256 to a million elements. Other clusters and float64 scale alike.
 double ring_seconds(int64_t n) {
-  const double per_level = n <= 16384 ? 0.165 : n <= 65536 ? 0.19 : n <= 262144 ? 0.21 : 0.25;
+  const double per_level = n <= 65536 ? 0.13 : n <= 262144 ? 0.15 : 0.21;
   const bool is_power = (n & (n - 1)) == 0;
   const double levels = std::log2(static_cast<double>(n));
   return 1e-9 * (is_power ? 1 : 1.1) * per_level * static_cast<double>(n) * levels;
