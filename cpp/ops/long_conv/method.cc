@@ -8,6 +8,8 @@
 namespace swath {
 namespace {
 
+/// Elements of a cache line.
+constexpr int64_t kLine = 16;
 /// Outputs of one task of the direct kernel.
 constexpr int64_t kDirectSegment = 1024;
 
@@ -77,12 +79,14 @@ Choice whole_tap_row(const LongProblem& p) {
   return c;
 }
 
-/// Segments of 2 ring - (taps - 1) outputs: the cheapest size.
+/// Segments of 2 ring outputs less those that the taps spoil: the cheapest size. Both numbers are
+/// multiples of a cache line, so that the rows of aligned arrays are read and written by whole ones.
 Choice overlap_save(const LongProblem& p) {
+  const int64_t spoilt = (p.taps.n - 1 + kLine - 1) / kLine * kLine;
   Choice best;
-  for (int64_t ring = next_ring(p.taps.n / 2 + 1);; ring = next_ring(ring + 1)) {
-    const int64_t segment = 2 * ring - (p.taps.n - 1);
-    Choice c{ring, segments(p.n_out, segment), segment, p.taps.n - 1, 0, true};
+  for (int64_t ring = next_ring(spoilt / 2 + 1);; ring = next_ring(ring + 1)) {
+    const int64_t segment = 2 * ring - spoilt;
+    Choice c{ring, segments(p.n_out, segment), segment, spoilt, 0, true};
     c.seconds = static_cast<double>(c.n_segments) * segment_seconds(ring);
     if (best.ring == 0 || c.seconds < best.seconds) best = c;
     if (c.n_segments == 1) return best;
