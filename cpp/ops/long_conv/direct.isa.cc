@@ -1,6 +1,7 @@
 // Long convolution by direct sums, for few taps: the kernel `direct`.
 #include "ops/long_conv/stage.h"
 #include "ops/long_conv/sums.h"
+#include "ops/long_conv/token.h"
 
 namespace swath::SWATH_ISA {
 namespace {
@@ -111,6 +112,8 @@ class Worker {
         return finish_taps(task);
       case LongKind::stage:
         return keep_row(task);
+      case LongKind::token:
+        return TokenRow<S>(p_, b_, task).run();
       case LongKind::row_sums:
         return sum_channel<S>(p_, b_, task, gate_room_, values_, more_);
       default:
@@ -223,7 +226,7 @@ void no_pack(const void*, const Buffers&, void*) noexcept {}
 
 int64_t n_tasks(const void* problem) noexcept {
   const LongProblem& p = as_long(problem);
-  if (p.kind == LongKind::stage) return p.n_rows();
+  if (p.kind == LongKind::stage || p.kind == LongKind::token) return p.n_rows();
   if (p.kind == LongKind::taps) return p.n_heads;
   if (p.kind == LongKind::row_sums) return p.n_channels;
   if (p.kind == LongKind::tap_parts) return p.n_heads * p.n_parts;

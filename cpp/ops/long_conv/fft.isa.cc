@@ -53,18 +53,14 @@ class Worker {
       case LongKind::taps:
         return finish_taps(task);
       case LongKind::stage:
-        return keep_row(task);
+      case LongKind::token:
+        return;  // of the direct kernel
       case LongKind::row_sums:
         return sum_channel<S>(p_, b_, task, gate_room_, values_, more_);
     }
   }
 
  private:
-  void keep_row(int64_t row) const {
-    const int64_t batch = row % p_.n_batch, channel = row / p_.n_batch;
-    const SourceRow<S> source(b_, p_.u, batch, channel, gate_room_);
-    ::swath::SWATH_ISA::stage_row<S>(p_, source, batch, channel, more_);
-  }
   int64_t carve(void* memory) {
     Carver carver{static_cast<char*>(memory)};
     legs_ = carver.take<A>(16 * kStageRoom);
@@ -335,8 +331,6 @@ void no_pack(const void*, const Buffers&, void*) noexcept {}
 int64_t n_tasks(const void* problem) noexcept {
   const LongProblem& p = as_long(problem);
   switch (p.kind) {
-    case LongKind::stage:
-      return p.n_rows();
     case LongKind::spectrum:
     case LongKind::taps:
       return p.n_heads;

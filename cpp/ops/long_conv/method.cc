@@ -80,7 +80,8 @@ Choice whole_tap_row(const LongProblem& p) {
 }
 
 /// Segments of 2 ring outputs less those that the taps spoil: the cheapest size. Both numbers are
-/// multiples of a cache line, so that the rows of aligned arrays are read and written by whole ones.
+/// multiples of a cache line, so that the rows of aligned arrays are read and written by whole
+/// ones.
 Choice overlap_save(const LongProblem& p) {
   const int64_t spoilt = (p.taps.n - 1 + kLine - 1) / kLine * kLine;
   Choice best;
@@ -121,7 +122,7 @@ Choice transform(const LongProblem& p, LongMethod method) {
 }  // namespace
 
 void choose_method(LongProblem& p, LongMethod method) {
-  if (method == LongMethod::direct || p.kind == LongKind::stage) return apply_direct(p);
+  if (method == LongMethod::direct) return apply_direct(p);
   const Choice found = transform(p, method);
   const bool is_auto = method == LongMethod::automatic;
   if (is_auto && direct_seconds(p.n_out, p.taps.n) <= found.seconds) return apply_direct(p);

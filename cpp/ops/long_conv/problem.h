@@ -83,8 +83,12 @@ enum class LongKind : uint8_t {
   tap_parts,  // sums over rows of spectra of dc conj(v), in parts
   taps,       // the sum of the parts -> gradient of the taps
   stage,      // y = v, of accumulators
+  token,      // some positions inside a block of a stream
   row_sums,   // sums over batch and positions: dskip of dc v, dbias of dc
 };
+
+/// Positions of a block of a stream (kLongStreamBlock).
+inline constexpr int64_t kStreamBlock = 64;
 
 /// One step. Outputs of `rows`: y = gate (c + skip v + bias), for y and y2 each with its own gate.
 struct LongProblem {
@@ -100,7 +104,6 @@ struct LongProblem {
   RowArray y{}, post{}, y2{}, post2{};
   RowArray skip{}, bias{};  // per channel
   RowArray add{};           // accumulators that c starts from, shaped as y; may be y itself
-  int64_t skip_shift = 0;   // output t belongs to v[t + skip_shift]
 
   // Segments: each covers `segment` outputs, the first at position `place` of the ring.
   int64_t n_segments = 1, segment = 0, place = 0;
@@ -118,6 +121,13 @@ struct LongProblem {
   ArrayRef parts{};           // [head][part][2n], direct: [head][part][n taps]
   RowArray dk{};              // [head][tap]
   RowArray dskip{}, dbias{};  // per channel
+
+  // token: a stream's inputs [row][span], its sums (`add`), and the current block's inputs and sums
+  // [row][2 kStreamBlock], all accumulators; the taps [head][kStreamBlock - 1 - lag] in the place
+  // of `spectrum`; one int64, the inputs so far.
+  RowArray kept{}, block{};
+  ArrayRef time{};
+  int64_t span = 0;
 
   __attribute__((always_inline)) int64_t head_of(int64_t channel) const {
     return is_interleaved ? channel % n_heads : channel / (n_channels / n_heads);

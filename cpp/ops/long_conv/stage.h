@@ -163,7 +163,7 @@ struct RowSink {
     }
     if (is_plain()) return put_plain(first, n, c);
     if (p.skip.is_present) {
-      source.stage(first + p.skip_shift, n, 0, p.u.n, more);
+      source.stage(first, n, 0, p.u.n, more);
       const Vec<A> skip = set1(of_channel(p.skip));
       for_lanes<A>(n, [&](int64_t j, int m) {
         store(values + j, mul_add(skip, load(more + j), load_part<A>(c + j, m)));
@@ -199,7 +199,7 @@ struct RowSink {
   __attribute__((always_inline)) void put_plain(int64_t first, int64_t n, const A* c) const {
     const bool has_skip = p.skip.is_present, has_bias = p.bias.is_present;
     const bool has_gate = p.post.is_present;
-    if (has_skip) source.stage(first + p.skip_shift, n, 0, p.u.n, more);
+    if (has_skip) source.stage(first, n, 0, p.u.n, more);
     const Vec<A> skip = has_skip ? set1(of_channel(p.skip)) : zero<A>();
     const Vec<A> bias = has_bias ? set1(of_channel(p.bias)) : zero<A>();
     S* y = static_cast<S*>(buffers.write(p.y.ref)) + p.y.at(batch, channel) + first;
