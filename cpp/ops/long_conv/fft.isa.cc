@@ -79,8 +79,8 @@ class Worker {
 
   int64_t pitch() const { return plane_pitch(p_.ring, sizeof(A)); }
   Planes<A> planes() const { return {planes_, planes_ + pitch()}; }
-  Planes<A> shared_planes(int64_t row) const {
-    A* at = static_cast<A*>(b_.write(p_.planes)) + row * 2 * pitch();
+  Planes<A> shared_planes(int64_t index) const {
+    A* at = static_cast<A*>(b_.write(p_.planes)) + index * 2 * pitch();
     return {at, at + pitch()};
   }
   A* head_spectrum(int64_t head) const { return spectrum_ + head * 2 * p_.ring; }
@@ -235,9 +235,9 @@ class Worker {
     const RingPass& pass = p_.tables->passes[0];
     const bool is_blocks = p_.kind == LongKind::blocks;
     const int64_t n = is_blocks ? pass.radix : n_column_tasks(p_);
-    const int64_t row = task / n, part = task % n;
+    const int64_t row = p_.first_row + task / n, part = task % n;
     const int64_t batch = row % p_.n_batch, channel = row / p_.n_batch;
-    const Planes<A> at = shared_planes(row);
+    const Planes<A> at = shared_planes(task / n);
     if (is_blocks) {
       const MiddleWork<A> work{head_spectrum(p_.head_of(channel))};
       return run_blocks<Middle::multiply, A>(*p_.tables, at + part * pass.pitch, pass.quarter,
@@ -336,9 +336,9 @@ int64_t n_tasks(const void* problem) noexcept {
       return p.n_heads;
     case LongKind::first_pass:
     case LongKind::last_pass:
-      return p.n_rows() * n_column_tasks(p);
+      return p.n_shared * n_column_tasks(p);
     case LongKind::blocks:
-      return p.n_rows() * p.tables->passes[0].radix;
+      return p.n_shared * p.tables->passes[0].radix;
     case LongKind::tap_parts:
       return p.n_heads * p.n_parts;
     case LongKind::row_sums:

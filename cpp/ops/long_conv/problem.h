@@ -76,7 +76,7 @@ inline constexpr int64_t kSlabChannels = 16;
 enum class LongKind : uint8_t {
   spectrum,  // of the taps of each head, scaled by 1/n, in the kernel's own order
   rows,      // a transform, a product and an inverse for each row and segment
-  // the same of few long rows, cut into three steps so that several threads share a row:
+  // the same of few long rows, cut into three steps so that several threads share them:
   first_pass,
   blocks,
   last_pass,
@@ -113,7 +113,9 @@ struct LongProblem {
   /// Rows of kSlabChannels neighbouring channels in one task: positions are not side by side in
   /// memory, channels are.
   bool is_slab = false;
-  ArrayRef planes{};  // of first_pass, blocks, last_pass: [row][2 plane_pitch] accumulators
+  // first_pass, blocks, last_pass: the rows of these steps, and [row][2 plane_pitch] accumulators
+  int64_t first_row = 0, n_shared = 0;
+  ArrayRef planes{};
 
   // tap_parts and taps: dc[t] in the place of c[t]
   RowSource dc{};

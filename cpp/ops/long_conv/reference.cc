@@ -110,8 +110,9 @@ struct Reference {
 int64_t n_tasks(const void* problem) noexcept {
   const LongProblem& p = as_long(problem);
   switch (p.kind) {
-    case LongKind::rows:
     case LongKind::last_pass:
+      return p.n_shared;
+    case LongKind::rows:
     case LongKind::stage:
     case LongKind::token:
       return p.n_rows();
@@ -138,7 +139,8 @@ void run(const void* problem, const Buffers& buffers, const void*, void*, int64_
     } else if (p.kind == LongKind::row_sums) {
       r.sums(task);
     } else {
-      for (int64_t t = 0; t < p.n_out; ++t) r.output(task % p.n_batch, task / p.n_batch, t);
+      const int64_t row = p.first_row + task;
+      for (int64_t t = 0; t < p.n_out; ++t) r.output(row % p.n_batch, row / p.n_batch, t);
     }
   }
 }
