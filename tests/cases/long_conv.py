@@ -238,4 +238,5 @@ WORKLOADS = [
     _workload("causal_1m", (1, 4, 1 << 20), 1 << 20),
     _workload("partial_1m", (1, 4, 1 << 20), 1024),
     _workload("few_taps", (2, 256, 4096), 32),
+    _workload("human_gene", (1, 4, 2_300_000), 2_000_000),  # taps as long as the longest gene
 ]

@@ -78,6 +78,9 @@ class Worker {
   }
 
   int64_t pitch() const { return plane_pitch(p_.ring, sizeof(A)); }
+  /// Whole rows are, if there is room for them in the second cache; else the pieces of each leg are
+  /// asked for one ahead, since they are too short for the machine to see where they lead.
+  bool is_fetched_ahead() const { return p_.ring * static_cast<int64_t>(sizeof(A)) <= kMostAhead; }
   Planes<A> planes() const { return {planes_, planes_ + pitch()}; }
   Planes<A> shared_planes(int64_t index) const {
     A* at = static_cast<A*>(b_.write(p_.planes)) + index * 2 * pitch();
@@ -89,7 +92,8 @@ class Worker {
   void read_columns(const SourceRow<S>& row, int64_t base, int64_t low, int64_t high,
                     const Planes<A>& to, int64_t begin, int64_t end) const {
     const RingTables& t = *p_.tables;
-    const bool has_im = high - base > p_.ring;
+    const bool has_im = high - base > p_.ring,
+               is_far = row.source.gate.is_present && !is_fetched_ahead();
     const int64_t q = t.passes[0].quarter;
     for (int64_t c = begin; c < end; c += kStage) {
       const int64_t n = smaller(kStage, end - c);
@@ -97,7 +101,9 @@ class Worker {
       for (int j = 0; j < t.passes[0].radix; ++j) {
         legs.re[j] = leg(row, base + j * q + c, n, low, high, legs_ + j * kStageRoom);
         legs.im[j] = nullptr;
+        if (is_far) row.fetch(base + j * q + c + kStage);
         if (!has_im) continue;
+        if (is_far) row.fetch(base + p_.ring + j * q + c + kStage);
         legs.im[j] =
             leg(row, base + p_.ring + j * q + c, n, low, high, legs_ + (8 + j) * kStageRoom);
       }
@@ -119,9 +125,10 @@ class Worker {
 
   /// The last pass of columns [begin, end): position p of the ring is value p - place of n_out.
   /// `direct(first, n)` gives where n values are wanted, or null; else `put(first, n, values)`.
-  template <class Direct, class Put>
+  /// `fetch(first)` is told which value follows.
+  template <class Direct, class Put, class Fetch>
   void write_columns(const Planes<A>& from, int64_t place, int64_t n_out, int64_t begin,
-                     int64_t end, const Direct& direct, const Put& put) const {
+                     int64_t end, const Direct& direct, const Put& put, const Fetch& fetch) const {
     const RingTables& t = *p_.tables;
     const bool has_im = place + n_out > p_.ring;
     const int64_t q = t.passes[0].quarter, radix = t.passes[0].radix;
@@ -133,6 +140,7 @@ class Worker {
       for (int64_t j = 0; j < n_legs; ++j) {
         const bool is_im = j >= radix;
         const int64_t first = (is_im ? p_.ring + (j - radix) * q : j * q) + c - place;
+        fetch(first + kStage);
         A* to = first >= 0 && first + n <= n_out ? direct(first, n) : nullptr;
         rooms[j] = to == nullptr ? legs_ + j * kStageRoom : nullptr;
         (is_im ? legs.im[j - radix] : legs.re[j]) = to == nullptr ? rooms[j] : to;
@@ -168,7 +176,10 @@ class Worker {
     write_columns(
         from, p_.place, s.n_out, begin, end,
         [&](int64_t first, int64_t n) { return sink.direct(s.out_first + first, n); },
-        [&](int64_t first, int64_t n, const A* c) { sink.put(s.out_first + first, n, c); });
+        [&](int64_t first, int64_t n, const A* c) { sink.put(s.out_first + first, n, c); },
+        [&](int64_t first) __attribute__((always_inline)) {
+          if (p_.post.is_present && !is_fetched_ahead()) sink.fetch(s.out_first + first);
+        });
   }
 
   void convolve(int64_t task) const {
@@ -188,7 +199,7 @@ class Worker {
   __attribute__((noinline)) Ahead ahead_of(int64_t task, const Segment& s) const {
     const auto item = static_cast<int64_t>(sizeof(A));
     Ahead ahead(p_.ring / (kLanes<A> * kLanes<A>));
-    if (p_.ring * item > kMostAhead) return ahead;
+    if (!is_fetched_ahead()) return ahead;
     const auto split = [&](int64_t t, int64_t& batch, int64_t& channel)
                            __attribute__((always_inline)) {
                              const int64_t row = t / p_.n_segments;
@@ -304,7 +315,8 @@ class Worker {
         [&](int64_t first, int64_t n, const A* values) {
           for_lanes<A>(n, [&](int64_t j, int m) { store(more_ + j, load_part<A>(values + j, m)); });
           write_row<S>(b_, p_.dk, p_.dk.at(0, head), first, more_, n);
-        });
+        },
+        [](int64_t) {});
   }
 
   const LongProblem& p_;

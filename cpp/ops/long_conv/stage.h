@@ -58,6 +58,18 @@ SWATH_ALWAYS_INLINE void write_row(const Buffers& b, const RowArray& array, int6
   }
 }
 
+/// Asks for elements [from, from + kStage) of a row, where they lie side by side.
+template <class S>
+SWATH_ALWAYS_INLINE void fetch_row(const Buffers& b, const RowArray& array, int64_t at,
+                                   int64_t from) {
+  if (!array.is_present || array.is_acc || array.step != 1) return;
+  const char* first =
+      static_cast<const char*>(b.read(array.ref)) + (at + from) * static_cast<int64_t>(sizeof(S));
+  for (int64_t i = 0; i < kStage * static_cast<int64_t>(sizeof(S)); i += 64) {
+    __builtin_prefetch(first + i, 0, 2);
+  }
+}
+
 /// One row of a source.
 template <class S>
 struct SourceRow {
@@ -94,6 +106,13 @@ struct SourceRow {
       i += count;
     }
     for (int64_t i = end; i < n; ++i) to[i] = 0;
+  }
+
+  /// Asks for the kStage positions from `from` on.
+  __attribute__((always_inline)) void fetch(int64_t from) const {
+    if (from < 0 || from >= source.n || slab != nullptr) return;
+    fetch_row<S>(buffers, source.x, x_at, from);
+    fetch_row<S>(buffers, source.gate, gate_at, from);
   }
 
   /// Where v[from, from + n) is, if it is there as accumulators side by side.
@@ -177,6 +196,13 @@ struct RowSink {
     }
     put_gated(p.y, p.post, first, n, c);
     if (p.y2.is_present) put_gated(p.y2, p.post2, first, n, c);
+  }
+
+  /// Asks for what outputs from `first` on need.
+  __attribute__((always_inline)) void fetch(int64_t first) const {
+    if (first < 0 || first >= p.n_out || slab != nullptr) return;
+    fetch_row<S>(buffers, p.post, p.post.at(batch, channel), first);
+    fetch_row<S>(buffers, p.y, p.y.at(batch, channel), first);
   }
 
   /// Where outputs [first, first + n) go as they are, or null.
