@@ -179,6 +179,8 @@ _FORWARD = [
     long_case("masked_circular", (1, 2, 90), (2, 90), mode="circular", freq_mask=_RNG.random(46)),
     long_case("wrapped", (1, 2, 70), (2, 50), "skip", n_fft=80),
     long_case("many_rows", (40, 16, 12), (1, 9), *ALL),
+    long_case("many_channels", (1, 21, 260), (7, 9), *ALL, head_map="interleaved"),
+    long_case("circular_channels", (2, 18, 61), (18, 5), "pre_gate", mode="circular"),
     long_case("unbatched", (3, 200), (3, 150), *ALL),
     long_case("by_fft", (2, 2, 100), (2, 7), *ALL, method="fft"),
     long_case("by_sums", (1, 2, 1500), (2, 700), *ALL, method="direct"),

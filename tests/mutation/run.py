@@ -36,6 +36,7 @@ QUICK = [
     "test_bad_input.py",
     "test_grad_pooling.py",
     "test_long_conv2d.py",
+    "test_long_bits.py",
     "test_long_plans.py",
     "test_dynamic_stream.py",
 ]

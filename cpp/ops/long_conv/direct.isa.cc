@@ -1,4 +1,5 @@
 // Long convolution by direct sums, for few taps: the kernel `direct`.
+#include "ops/long_conv/direct_slab.h"
 #include "ops/long_conv/stage.h"
 #include "ops/long_conv/sums.h"
 #include "ops/long_conv/token.h"
@@ -105,7 +106,7 @@ class Worker {
   void run(int64_t task) {
     switch (p_.kind) {
       case LongKind::rows:
-        return convolve(task);
+        return p_.is_slab ? convolve_slab(task) : convolve(task);
       case LongKind::tap_parts:
         return add_tap_part(task);
       case LongKind::taps:
@@ -131,6 +132,11 @@ class Worker {
     Carver carver{static_cast<char*>(memory)};
     for (A** room : {&gate_room_, &values_, &more_}) *room = carver.take<A>(kStageRoom);
     for (A** room : {&taps_, &sums_}) *room = carver.take<A>(p_.taps.n + kStageRoom);
+    if (p_.is_slab) {
+      taps_ = carver.take<A>(DirectSlab<S>::taps_room(p_));
+      window_ = carver.take<A>(DirectSlab<S>::window_room(p_));
+      return carver.used;
+    }
     window_ = carver.take<A>(p_.taps.n + p_.segment + kStageRoom);
     row_ = carver.take<A>(p_.segment + kStageRoom);
     return carver.used;
@@ -147,6 +153,11 @@ class Worker {
   void stage_window(const SourceRow<S>& row, const Segment& s) const {
     const int64_t first = p_.first_output + s.out_first - (p_.taps.n - 1);
     stage_row(row, first, p_.taps.n - 1 + s.n_out, s.low, s.high, window_);
+  }
+
+  void convolve_slab(int64_t task) const {
+    const DirectSlab<S> slab(p_, b_, task / p_.n_segments, taps_, window_);
+    slab.run(Segment(p_, task % p_.n_segments));
   }
 
   void convolve(int64_t task) {
@@ -230,7 +241,7 @@ int64_t n_tasks(const void* problem) noexcept {
   if (p.kind == LongKind::taps) return p.n_heads;
   if (p.kind == LongKind::row_sums) return p.n_channels;
   if (p.kind == LongKind::tap_parts) return p.n_heads * p.n_parts;
-  return p.n_rows() * p.n_segments;
+  return (p.is_slab ? p.n_slabs() : p.n_rows()) * p.n_segments;
 }
 
 template <class S>

@@ -224,8 +224,7 @@ class Worker {
   /// The rows of neighbouring channels: turned to rows, convolved, turned back.
   void convolve_slab(int64_t task) const {
     const Segment s(p_, task % p_.n_segments);
-    const int64_t slab_index = task / p_.n_segments;
-    const Slab<S> slab(p_, b_, s, slab_index % p_.n_batch, slab_index / p_.n_batch, slabs_);
+    const Slab<S> slab(p_, b_, s, task / p_.n_segments, slabs_);
     slab.load();
     for (int64_t i = 0; i < slab.n_channels; ++i) {
       const int64_t channel = slab.first_channel + i;

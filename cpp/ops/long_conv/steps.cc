@@ -43,7 +43,7 @@ bool shares_rows(const LongProblem& p) {
 constexpr int64_t kLongestSlab = 65536;
 
 bool is_slab(const LongProblem& p) {
-  if (p.is_direct || p.ring > kLongestSlab || p.n_channels < 4) return false;
+  if ((!p.is_direct && p.ring > kLongestSlab) || p.n_channels < 4 || p.add.is_present) return false;
   for (const RowArray* a : {&p.u.x, &p.u.gate, &p.post, &p.y, &p.post2, &p.y2}) {
     if (!a->is_present) continue;
     if (a->is_acc || a->channel_stride != 1 || a->step == 1) return false;
