@@ -13,6 +13,7 @@ void bind_host_arrays(py::module_& m);
 void bind_executor(py::module_& m);
 void bind_registry(py::module_& m);
 void bind_explain(py::module_& m);
+void bind_recorded(py::module_& m);
 void bind_plan(py::module_& m);
 void bind_long_plan(py::module_& m);
 

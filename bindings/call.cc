@@ -7,6 +7,7 @@
 #include "core/format.h"
 #include "executor.h"
 #include "explain.h"
+#include "recorded.h"
 
 namespace swath::python {
 namespace {
@@ -79,6 +80,7 @@ Result Call::make_result(const TensorDesc& needed, int index) const {
 void Call::run_plan(const Plan& plan, std::span<void* const> outputs, int limit) const {
   const MaybeReleaseGil gil(plan.cost_seconds() > kReleaseAbove);
   plan.run(pointers_, outputs, {.max_threads = limit});
+  if (is_recording()) note_run(plan, pointers_, outputs, limit);
 }
 
 py::object Call::run(const Plan& plan, int n_threads) {
@@ -91,6 +93,7 @@ py::object Call::run(const Plan& plan, int n_threads) {
 }
 
 py::object Call::make(const Plan& shape, double seconds, const std::function<void(void*)>& fill) {
+  if (is_recording()) refuse_recording();
   Result result = make_result(shape.outputs()[0], 0);
   {
     const MaybeReleaseGil gil(seconds > kReleaseAbove);

@@ -16,6 +16,7 @@ PYBIND11_MODULE(_core, m, pybind11::mod_gil_not_used()) {
   bind_executor(m);
   bind_registry(m);
   bind_explain(m);
+  bind_recorded(m);
   bind_sliding_conv(m);
   bind_gated_conv(m);
   bind_partial_conv(m);

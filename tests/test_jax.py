@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 import zlib
 from typing import Any
 
@@ -10,10 +11,13 @@ import pytest
 
 import swath
 from recorded_calls import recorded_calls
-from support import assert_same_bits, require
+from support import IN_CI, assert_same_bits, require
 
 jax = require("jax")
-sj = require("swath.jax")
+with warnings.catch_warnings():
+    if not IN_CI:  # there the handler must have been built
+        warnings.simplefilter("ignore", RuntimeWarning)
+    sj = require("swath.jax")
 jnp = jax.numpy
 
 CALLS = recorded_calls(sj.__all__)
@@ -121,3 +125,103 @@ def test_errors_are_those_of_swath_and_out_is_refused() -> None:
         sj.conv2d(x, _normal(6, 3, 3, 3))
     with pytest.raises(TypeError, match="out"):
         sj.conv2d(x, _normal(6, 4, 3, 3), out=np.zeros((1, 6, 6, 6), np.float32))
+
+
+NEEDS_HANDLER = pytest.mark.skipif(not sj._functions.HAS_HANDLER, reason="no handler was built")
+LAYER = dict(padding=1, activation="gelu")
+
+
+def _layer(x: Any, w: Any) -> Any:
+    return sj.conv2d(x, w, **LAYER)
+
+
+@NEEDS_HANDLER
+def test_compiled_programs_hold_the_plan_and_do_not_call_python(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    x, w = _normal(2, 4, 8, 8), _normal(6, 4, 3, 3)
+    step = jax.jit(jax.value_and_grad(lambda x, w: (_layer(x, w) ** 2).sum(), (0, 1)))
+    value, gradients = step(x, w)
+    assert "callback" not in step.lower(x, w).as_text()
+    monkeypatch.setattr(sj._functions._Run, "__call__", None)
+    again, others = step(2 * x, w)
+    assert value != again
+    assert (np.asarray(gradients[0]) != np.asarray(others[0])).any()
+
+
+@NEEDS_HANDLER
+def test_callbacks_give_the_same_as_the_handler(monkeypatch: pytest.MonkeyPatch) -> None:
+    x, w = _normal(2, 4, 8, 8), _normal(6, 4, 3, 3)
+
+    def results() -> list[Any]:
+        found = jax.vjp(_layer, x, w)
+        mapped = jax.vmap(_layer, (None, 0))(x, jnp.stack([w, -w]))
+        return [found[0], *found[1](found[0]), mapped, jax.vmap(_layer, (0, None))(x[:, None], w)]
+
+    expected = results()
+    monkeypatch.setattr(sj._functions, "HAS_HANDLER", False)
+    jax.clear_caches()
+    for got, want in zip(results(), expected, strict=True):
+        assert_same_bits(np.asarray(got), np.asarray(want))
+
+
+@NEEDS_HANDLER
+def test_errors_of_values_reach_the_caller_of_a_compiled_program() -> None:
+    x, w = _normal(1, 4, 8, 8), _normal(6, 4, 3, 3)
+    run = jax.jit(lambda x, w, m: sj.partial_conv2d(x, w, None, m)[0])
+    run(x, w, jnp.ones((1, 1, 8, 8), jnp.uint8))
+    with pytest.raises((ValueError, jax.errors.JaxRuntimeError), match="partial_conv2d: mask"):
+        np.asarray(run(x, w, jnp.full((1, 1, 8, 8), 7, jnp.uint8)))
+
+
+@NEEDS_HANDLER
+def test_a_call_of_another_process_or_of_other_sizes_is_refused() -> None:
+    x, w = _normal(1, 4, 8, 8), _normal(6, 4, 3, 3)
+    _, number = swath._core.record(lambda x, w: [swath.conv2d(x, w)], (np.array(x), np.array(w)))
+    kind = jax.ShapeDtypeStruct((1, 6, 6, 6), jnp.float32)
+    call = jax.ffi.ffi_call(sj._functions.TARGET, (kind,))
+    assert (call(x, w, id=np.int64(number))[0] == swath.conv2d(np.array(x), np.array(w))).all()
+    with pytest.raises((ValueError, jax.errors.JaxRuntimeError), match="another process"):
+        np.asarray(call(x, w, id=np.int64(number + (1 << 40)))[0])
+    with pytest.raises((ValueError, jax.errors.JaxRuntimeError), match="sizes"):
+        np.asarray(call(x[:, :, :4], w, id=np.int64(number))[0])
+
+
+def test_frozen_weights_have_no_gradient_computed(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+    rule = sj._functions.RULES["conv2d"]
+
+    def backward(*args: Any) -> Any:
+        asked.append(args[-1])
+        return type(rule).backward(rule, *args)
+
+    monkeypatch.setitem(rule.__dict__, "backward", backward)
+    x, w = _normal(1, 4, 9, 8), _normal(6, 4, 3, 3)
+    jax.grad(lambda x: sj.conv2d(x, w).sum())(x)
+    assert asked == [("x",)] or asked == [["x"]]
+
+
+@NEEDS_HANDLER
+def test_what_is_more_than_one_plan_is_not_recorded() -> None:
+    x = np.ones((1, 4, 8, 8), np.float32)
+    w = np.ones((6, 4, 3, 3), np.float32)
+    twice = swath._core.record(
+        lambda x, w: [swath.conv2d(swath.conv2d(x, w), w[:, :6])], (x, w[:4])
+    )
+    other = swath._core.record(lambda x: [swath.conv2d(x, w)], (x,))  # w is no argument
+    later = swath._core.record(lambda x, w: [swath.conv2d(x, w) + 1], (x, w))
+    assert [number for _, number in (twice, other, later)] == [-1, -1, -1]
+
+
+def test_donated_buffers_and_sharded_programs() -> None:
+    x, w = _normal(2, 4, 8, 8), _normal(4, 4, 3, 3)
+    expected = np.asarray(_layer(x, w))
+    mesh = jax.make_mesh((1,), ("batch",), axis_types=(jax.sharding.AxisType.Auto,))
+    spec = jax.sharding.PartitionSpec
+    sharded = jax.jit(jax.shard_map(
+        _layer, mesh=mesh, in_specs=(spec("batch"), spec()), out_specs=spec("batch"),
+        check_vma=False,
+    ))  # fmt: skip
+    assert_same_bits(np.asarray(sharded(x, w)), expected)
+    donating = jax.jit(_layer, donate_argnums=0)
+    assert_same_bits(np.asarray(donating(jnp.array(x), w)), expected)

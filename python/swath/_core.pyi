@@ -1,5 +1,5 @@
 # Checked against the built module by mypy.stubtest.
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, SupportsIndex, type_check_only
 
 from swath._types import Array
@@ -797,6 +797,12 @@ def deform_conv_backward(
 def explain(
     fn: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]
 ) -> dict[str, Any]: ...
+def record(
+    fn: Callable[..., Iterable[Any]], arrays: tuple[Any, ...], /
+) -> tuple[tuple[Any, ...], int]: ...
+
+run_recorded: object
+
 def set_num_threads(n: int) -> None: ...
 def get_num_threads() -> int: ...
 def check_threads(n: int) -> int: ...

@@ -46,20 +46,26 @@ double max_ulp(std::string_view name) {
 }
 
 std::vector<Cluster> clusters() {
-#if defined(__x86_64__)
-  std::vector<Cluster> found{{"baseline", &swath::baseline::kSimdProbe}};
+  std::vector<Cluster> found;
+#ifdef SWATH_HAS_baseline
+  found.push_back({"baseline", &swath::baseline::kSimdProbe});
+#endif
+#ifdef SWATH_HAS_avx2
   // Clang 14 cannot be asked for f16c, which every processor with avx2 has.
   if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) {
     found.push_back({"avx2", &swath::avx2::kSimdProbe});
   }
+#endif
+#ifdef SWATH_HAS_avx512
   if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
       __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl")) {
     found.push_back({"avx512", &swath::avx512::kSimdProbe});
   }
-  return found;
-#else
-  return {{"neon", &swath::neon::kSimdProbe}};
 #endif
+#ifdef SWATH_HAS_neon
+  found.push_back({"neon", &swath::neon::kSimdProbe});
+#endif
+  return found;
 }
 
 template <class T>

@@ -1,7 +1,7 @@
 """swath inside JAX: the functions under jit, grad and vmap.
 
 Every function of `swath.grad` is here under the name of its forward: it takes and gives jax arrays
-and has a vector-Jacobian product. A compiled program calls back into Python for each of them.
+and has a vector-Jacobian product.
 """
 
 from __future__ import annotations

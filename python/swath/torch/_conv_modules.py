@@ -58,6 +58,8 @@ class _PartialConv(_Conv):
 
     def forward(self, input: Any, mask_in: Any = None) -> Any:
         y, mask = FUNCTIONS[self._name](input, self.weight, self.bias, mask_in, **self._options())
+        if self.multi_channel:  # one for every channel, also where x has a single one
+            mask = mask.expand(mask.shape[0], self.out_channels, *mask.shape[2:])
         return (y, mask) if self.return_mask else y
 
 
@@ -71,8 +73,8 @@ class PartialConv2d(_PartialConv, nn.Conv2d):
     """Mask-aware convolution (Liu et al. 2018), with the published layer's arguments and weights.
 
     ``forward(input, mask_in=None)`` gives y, or ``(y, mask)`` with ``return_mask=True``. A mask has
-    one channel, or with ``multi_channel=True`` those of the input. Loads the state dict of the
-    published PartialConv2d and of `torch.nn.Conv2d`.
+    one channel, or with ``multi_channel=True`` those of the input, and of y. Loads the state dict
+    of the published PartialConv2d and of `torch.nn.Conv2d`.
     """
 
     _name = "partial_conv2d"
