@@ -37,33 +37,15 @@ SWATH_ALWAYS_INLINE void sum_taps(const A* k, int64_t n_taps, const A* w, A* y) 
   for (int u = 0; u < kVectors; ++u) store(y + u * kLanes<A>, total[u]);
 }
 
-/// One vector of t, the taps in four chains: one would wait for each addition.
-template <class A>
-SWATH_ALWAYS_INLINE void sum_taps_of_one(const A* k, int64_t n_taps, const A* w, A* y) {
-  Vec<A> total = zero<A>();
-  for (int64_t first = 0; first < n_taps; first += kSumRun) {
-    const int64_t end = smaller(first + kSumRun, n_taps);
-    Vec<A> part[4];
-#pragma GCC unroll 4
-    for (Vec<A>& v : part) v = zero<A>();
-    const A* at = w + n_taps - 1;
-    int64_t j = first;
-    for (; j + 4 <= end; j += 4) {
-#pragma GCC unroll 4
-      for (int u = 0; u < 4; ++u) part[u] = mul_add(set1(k[j + u]), load(at - j - u), part[u]);
-    }
-    for (; j < end; ++j) part[0] = mul_add(set1(k[j]), load(at - j), part[0]);
-    total += (part[0] + part[1]) + (part[2] + part[3]);
-  }
-  store(y, total);
-}
-
 template <class A>
 __attribute__((noinline)) void convolve_row(const A* k, int64_t n_taps, const A* w, int64_t n,
                                             A* y) {
   int64_t t = 0;
   for (; t + 8 * kLanes<A> <= n; t += 8 * kLanes<A>) sum_taps<8>(k, n_taps, w + t, y + t);
-  for (; t < n; t += kLanes<A>) sum_taps_of_one(k, n_taps, w + t, y + t);
+  // Each output by the same order of its taps, wherever it is in a row: DirectSlab has it too.
+  for (; t + 4 * kLanes<A> <= n; t += 4 * kLanes<A>) sum_taps<4>(k, n_taps, w + t, y + t);
+  for (; t + 2 * kLanes<A> <= n; t += 2 * kLanes<A>) sum_taps<2>(k, n_taps, w + t, y + t);
+  for (; t < n; t += kLanes<A>) sum_taps<1>(k, n_taps, w + t, y + t);
 }
 
 /// sums[j] += sum_t dc[t] w[t + n_taps - 1 - j], t < n; dc is 0 behind its end.
