@@ -1,4 +1,5 @@
-"""Gate: no code of one instruction-set cluster can be linked into another.
+"""Gate: no code of one instruction-set cluster can be linked into another, and operators use no
+others than the manifest says.
 
     python .ci/check_symbols.py build/release
 
@@ -54,12 +55,56 @@ def check(cluster: str, path: Path) -> list[str]:
     ]
 
 
+def manifest(root: Path) -> dict[str, set[str]]:
+    """Each operator with all that it is composed of, as ops.def says."""
+    lines = re.findall(r"^SWATH_OPERATOR\(([^)]*)\)", (root / "cpp/ops/ops.def").read_text(), re.M)
+    direct = {}
+    for line in lines:
+        name, *needed = (part.strip() for part in line.split(","))
+        direct[name] = set(needed)
+    closed = {}
+    for name in direct:
+        found, unseen = {name}, [name]
+        while unseen:
+            more = direct[unseen.pop()] - found
+            found |= more
+            unseen += more
+        closed[name] = found
+    return closed
+
+
+def symbols(path: Path, defined: bool) -> set[str]:
+    kind = "--defined-only" if defined else "--undefined-only"
+    nm = subprocess.run(["nm", "-P", "-g", kind, path], capture_output=True, text=True, check=True)
+    return {line.split()[0] for line in nm.stdout.splitlines()}
+
+
+def missing_operators(build: Path) -> list[str]:
+    """Operators that use another one without ops.def saying so: they would not link alone."""
+    needs = manifest(Path(__file__).resolve().parents[1])
+    folder = build / "cpp/CMakeFiles/swath_objects.dir/ops"
+    owners = {
+        symbol: name
+        for name in needs
+        for path in (folder / name).glob("*.o")
+        for symbol in symbols(path, defined=True)
+    }
+    return [
+        f"{path}: uses {demangled(symbol)} of {owners[symbol]}, which ops.def does not name"
+        for name in needs
+        for path in sorted((folder / name).glob("*.o"))
+        for symbol in sorted(symbols(path, defined=False))
+        if symbol in owners and owners[symbol] not in needs[name]
+    ]
+
+
 def main(build: Path) -> int:
     objects = list(cluster_objects(build))
     if not objects:
         print(f"no cluster object below {build}")
         return 1
     complaints = [text for cluster, path in objects for text in check(cluster, path)]
+    complaints += missing_operators(build)
     print(*complaints, f"{len(objects)} objects, {len(complaints)} complaints", sep="\n")
     return 1 if complaints else 0
 

@@ -22,6 +22,13 @@ list(REMOVE_ITEM SWATH_CLUSTERS ${SWATH_SKIP_CLUSTERS})
 # copy of one cluster's code must never reach a machine that lacks the cluster.
 set(SWATH_ISA_FLAGS -O2 -ffp-contract=off -fno-exceptions -fno-rtti -fno-lto -fno-math-errno
                     -fno-trapping-math -fno-stack-protector -fno-asynchronous-unwind-tables -Wall -Wextra -Wno-unknown-pragmas -Wno-psabi)
+set(SWATH_DTYPES "" CACHE STRING "Floating dtypes to build kernels for, separated by ';'; empty: all")
+# Sections, so that a program's linker drops what it does not call.
+list(APPEND SWATH_ISA_FLAGS -ffunction-sections -fdata-sections)
+foreach(dtype IN LISTS SWATH_DTYPES)
+  # Nothing reads it: it tells a compiler cache that another kernels.def comes first.
+  list(APPEND SWATH_ISA_FLAGS -DSWATH_ONLY_${dtype})
+endforeach()
 if(SWATH_SANITIZE)
   list(APPEND SWATH_ISA_FLAGS -O1)  # instrumented code takes four times as long to compile at -O3
 endif()

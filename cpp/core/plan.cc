@@ -141,6 +141,9 @@ void Plan::run(std::span<const void* const> inputs, std::span<void* const> outpu
   } else if (options.workspace_bytes < needed) {
     throw Error(ErrorCode::param, impl_->op, "workspace",
                 format("workspace has {} bytes, needed are {}", options.workspace_bytes, needed));
+  } else if (reinterpret_cast<uintptr_t>(workspace) % kMemoryAlign != 0) {
+    throw Error(ErrorCode::param, impl_->op, "workspace",
+                format("workspace is not aligned to {} bytes", kMemoryAlign));
   }
   Buffers buffers = to_buffers(inputs, outputs);
   buffers.temp = workspace;
