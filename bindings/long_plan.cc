@@ -49,6 +49,7 @@ LongConvPlan::LongConvPlan(LongConvParams params, const Constants& constants, in
                                 : contiguous_desc(k.dtype, {0, n, n_channels});
   plan_long_conv(describe(u), params_);
   if (length > 0) spectra_for(describe(u));
+  keep_block_taps();
 }
 
 LongConvArrays LongConvPlan::describe(const TensorDesc& u) const {
@@ -206,8 +207,9 @@ void bind_long_plan(py::module_& m) {
       .def("flush", &LongConvPlan::flush, py::arg("state"), py::arg("post_gate"),
            py::arg("threads"), py::pos_only());
   py::class_<LongConvState>(m, "LongConvState", "What a stream of a LongConv remembers.")
-      .def(py::init<const Buffer&, const Buffer&, int64_t, bool>(), py::arg("inputs"),
-           py::arg("sums"), py::arg("time"), py::arg("channels_are_open") = false, py::pos_only())
+      .def(py::init<const Buffer&, const Buffer&, const Buffer&, int64_t, bool>(),
+           py::arg("inputs"), py::arg("sums"), py::arg("block"), py::arg("time"),
+           py::arg("channels_are_open") = false, py::pos_only())
       .def_readonly("time", &LongConvState::time, "Inputs so far.")
       .def("__copy__", &LongConvState::copy)
       .def(
@@ -215,8 +217,9 @@ void bind_long_plan(py::module_& m) {
           py::arg("memo"))
       .def("__reduce__", [](const py::object& self) {
         const LongConvState copy = self.cast<const LongConvState&>().copy();
-        return py::make_tuple(py::type::of(self), py::make_tuple(copy.inputs, copy.sums, copy.time,
-                                                                 copy.channels_are_open));
+        return py::make_tuple(
+            py::type::of(self),
+            py::make_tuple(copy.inputs, copy.sums, copy.block, copy.time, copy.channels_are_open));
       });
 }
 

@@ -16,8 +16,8 @@ namespace swath::python {
 /// What a stream remembers: the last inputs and the sums that they give to the next outputs.
 struct LongConvState {
   LongConvState(int64_t batch, int64_t channels, int64_t n_span, DType acc);
-  LongConvState(const Buffer& kept_inputs, const Buffer& kept_sums, int64_t inputs_so_far,
-                bool has_open_channels = false);
+  LongConvState(const Buffer& kept_inputs, const Buffer& kept_sums, const Buffer& of_block,
+                int64_t inputs_so_far, bool has_open_channels = false);
   LongConvState copy() const;
 
   int64_t n_batch() const noexcept { return inputs.desc.shape[0]; }
@@ -25,6 +25,7 @@ struct LongConvState {
   int64_t span() const noexcept { return inputs.desc.shape[2]; }
 
   Buffer inputs, sums;  // (batch, channels, span)
+  Buffer block;         // (batch, channels, 2 kLongStreamBlock): those of the current block
   int64_t time = 0;
   bool channels_are_open = false;  // the first chunk says how many they are
 };
@@ -62,8 +63,26 @@ class LongConvPlan {
   };
 
   struct Piece;
+  /// Plans of the steps that a stream repeats, so that it does not make them again.
+  struct StepPlans {
+    TensorDesc u, pre_gate, post_gate;  // of rank 0: absent
+    Plan whole, tokens;                 // the latter of chunks inside a block
+  };
+  struct TilePlan {
+    int64_t size, n_batch, n_channels;
+    std::shared_ptr<const Buffer> spectra;
+    Plan plan;
+  };
+  /// A state whose channels are not known takes those of its first chunk.
+  void settle_channels(const LongConvArrays& a, LongConvState& state) const;
+  void check_state(const TensorDesc& u, const LongConvState& state) const;
+  StepPlans step_plans(const LongConvArrays& arrays, const LongConvState& state) const;
+  StepPlans make_step_plans(const LongConvArrays& arrays, const LongConvState& state) const;
+  TilePlan tile_plan(const LongConvState& state, int64_t size) const;
+  void add_tokens(const Piece& piece, const Plan* plan, LongConvState& state, int n_threads) const;
+  void add_block(const Piece& piece, LongConvState& state, int n_threads) const;
+  void keep_block_taps();
   LongStream stream_of(const LongConvState& state) const;
-  void advance(const Piece& piece, LongConvState& state, int n_threads) const;
   void add_tile(LongConvState& state, int n_threads) const;
   Spectra tile_spectra(const LongStream& stream, int64_t size) const;
   LongConvArrays describe(const TensorDesc& u) const;
@@ -76,9 +95,12 @@ class LongConvPlan {
 
   LongConvParams params_;
   Constant k_, skip_, bias_, response_;
+  std::optional<Buffer> block_taps_;  // (heads, kLongStreamBlock) accumulators, the last one first
   int n_threads_;
   mutable std::mutex mutex_;
   mutable std::vector<Spectra> kept_, tiles_;
+  mutable std::vector<StepPlans> step_plans_;
+  mutable std::vector<TilePlan> tile_plans_;
 };
 
 }  // namespace swath::python

@@ -1,10 +1,12 @@
 // Streams of a LongConv: blocks of inputs, and the tiles that carry them to later outputs.
 #include <algorithm>
 #include <cstring>
+#include <functional>
 
 #include "core/format.h"
 #include "executor.h"
 #include "long_plan.h"
+#include "ops/common/scalar.h"
 #include "registry.h"
 
 namespace swath::python {
@@ -13,7 +15,8 @@ namespace {
 constexpr const char* kStep = "LongConv.step";
 constexpr const char* kInit = "LongConv.init_state";
 
-DType accumulator(DType d) { return d == DType::f64 ? DType::f64 : DType::f32; }
+/// Of how many kinds of steps and of tiles plans are kept.
+constexpr size_t kStepPlans = 8, kTilePlans = 64;
 
 std::byte* at(const Buffer& b, int64_t element) {
   return b.memory.get() + element * item_bytes(b.desc.dtype);
@@ -34,29 +37,46 @@ struct LongConvPlan::Piece {
     x.shape[axis] = n;
     return x;
   }
+  /// f(arrays, y), described as the positions alone.
+  template <class F>
+  void with_arrays(const LongConvPlan& plan, const F& f) const {
+    const TensorDesc of_u = cut(u);
+    TensorDesc pre, post;
+    LongConvArrays a = plan.describe(of_u);
+    a.response = nullptr;
+    if (pre_gate != nullptr) a.pre_gate = &(pre = cut(*pre_gate));
+    if (post_gate != nullptr) a.post_gate = &(post = cut(*post_gate));
+    f(a, cut(y));
+  }
   const void* from(const void* data, const TensorDesc& x) const {
     return static_cast<const std::byte*>(data) + first * x.strides[axis] * item_bytes(x.dtype);
   }
 };
 
 LongConvState::LongConvState(int64_t batch, int64_t channels, int64_t n_span, DType acc)
-    : inputs(contiguous_desc(acc, {batch, channels, n_span})), sums(inputs.desc) {
-  std::memset(inputs.memory.get(), 0, inputs.n_bytes());
-  std::memset(sums.memory.get(), 0, sums.n_bytes());
+    : inputs(contiguous_desc(acc, {batch, channels, n_span})),
+      sums(inputs.desc),
+      block(contiguous_desc(acc, {batch, channels, 2 * kLongStreamBlock})) {
+  for (const Buffer* b : {&inputs, &sums, &block}) std::memset(b->memory.get(), 0, b->n_bytes());
 }
 
 LongConvState::LongConvState(const Buffer& kept_inputs, const Buffer& kept_sums,
-                             int64_t inputs_so_far, bool has_open_channels)
+                             const Buffer& of_block, int64_t inputs_so_far, bool has_open_channels)
     : inputs(kept_inputs.view()),
       sums(kept_sums.view()),
+      block(of_block.view()),
       time(inputs_so_far),
       channels_are_open(has_open_channels) {
-  const bool fits = inputs.desc.rank == 3 && sums.desc.rank == 3 && time >= 0 &&
-                    inputs.desc.shape == sums.desc.shape && inputs.desc.dtype == sums.desc.dtype;
-  if (!fits) refuse(ErrorCode::param, {"LongConvState", "inputs"}, "inputs and sums do not fit");
+  const TensorDesc &a = inputs.desc, &b = sums.desc, &c = block.desc;
+  const bool fits = a.rank == 3 && b.rank == 3 && c.rank == 3 && time >= 0 && a.shape == b.shape &&
+                    c.shape[0] == a.shape[0] && c.shape[1] == a.shape[1] &&
+                    c.shape[2] == 2 * kLongStreamBlock && a.dtype == b.dtype && a.dtype == c.dtype;
+  if (!fits) {
+    refuse(ErrorCode::param, {"LongConvState", "inputs"}, "inputs, sums and block do not fit");
+  }
 }
 
-LongConvState LongConvState::copy() const { return {inputs, sums, time, channels_are_open}; }
+LongConvState LongConvState::copy() const { return {inputs, sums, block, time, channels_are_open}; }
 
 LongConvState LongConvPlan::init_state(py::handle batch, py::handle channels) const {
   if (params_.mode != LongMode::causal && params_.mode != LongMode::full) {
@@ -79,7 +99,8 @@ LongConvState LongConvPlan::init_state(py::handle batch, py::handle channels) co
     refuse(ErrorCode::param, {kInit, "channels"},
            format("channels is {}, needed is a multiple of the {} heads of k", n, n_heads));
   }
-  LongConvState state(n_batch, n, long_stream_span(k_->desc.shape[1]), accumulator(k_->desc.dtype));
+  LongConvState state(n_batch, n, long_stream_span(k_->desc.shape[1]),
+                      accumulator_of(k_->desc.dtype));
   state.channels_are_open = channels.is_none() && !skip_ && !bias_;
   check_extents({kInit, "batch"}, 3, state.inputs.desc.shape.data());
   const LongStream stream = stream_of(state);
@@ -125,57 +146,180 @@ LongConvPlan::Spectra LongConvPlan::tile_spectra(const LongStream& stream, int64
   return made;
 }
 
-void LongConvPlan::add_tile(LongConvState& state, int n_threads) const {
-  const int64_t span = state.span();
-  const int64_t size = std::min(span, state.time & -state.time);
+LongConvPlan::TilePlan LongConvPlan::tile_plan(const LongConvState& state, int64_t size) const {
+  const bool is_kept = !is_kernel_forced();
+  if (is_kept) {
+    const std::lock_guard lock(mutex_);
+    for (const TilePlan& t : tile_plans_) {
+      if (t.size == size && t.n_batch == state.n_batch() && t.n_channels == state.n_channels()) {
+        return t;
+      }
+    }
+  }
   const LongStream stream = stream_of(state);
-  const Spectra spectra = tile_spectra(stream, size);
+  TilePlan made{size, state.n_batch(), state.n_channels(), tile_spectra(stream, size).buffer,
+                Plan()};
   LongConvArrays a;
   a.k = &k_->desc;
+  if (made.spectra != nullptr) a.spectrum = &made.spectra->desc;
+  made.plan = plan_long_stream_tile(stream, a, size);
+  if (is_kept) {
+    const std::lock_guard lock(mutex_);
+    if (tile_plans_.size() == kTilePlans) tile_plans_.erase(tile_plans_.begin());
+    tile_plans_.push_back(made);
+  }
+  return made;
+}
+
+void LongConvPlan::add_tile(LongConvState& state, int n_threads) const {
+  if (state.time % kLongStreamBlock != 0 || k_->desc.shape[1] < 2) return;
+  const int64_t span = state.span();
+  const int64_t size = std::min(span, state.time & -state.time);
+  const TilePlan tile = tile_plan(state, size);
   const void* inputs[kLongSums + 1] = {};
   inputs[kLongK] = k_->memory.get();
-  if (spectra.buffer != nullptr) {
-    a.spectrum = &spectra.buffer->desc;
-    inputs[kLongSpectrum] = spectra.buffer->memory.get();
-  }
+  if (tile.spectra != nullptr) inputs[kLongSpectrum] = tile.spectra->memory.get();
   std::byte* sums = at(state.sums, state.time % span);
   inputs[kLongU] = at(state.inputs, (state.time - size) % span);
   inputs[kLongSums] = sums;
   void* const outputs[] = {sums};
-  plan_long_stream_tile(stream, a, size).run(inputs, outputs, {.max_threads = n_threads});
+  tile.plan.run(inputs, outputs, {.max_threads = n_threads});
 }
 
-void LongConvPlan::advance(const Piece& piece, LongConvState& state, int n_threads) const {
-  const LongStream stream = stream_of(state);
-  const int64_t span = state.span(), place = state.time % span;
-  const int64_t before = state.time % kLongStreamBlock;
-  const TensorDesc u = piece.cut(piece.u), y = piece.cut(piece.y);
-  TensorDesc pre, post;
-  LongConvArrays a = describe(u);
-  a.response = nullptr;
-  if (piece.pre_gate != nullptr) a.pre_gate = &(pre = piece.cut(*piece.pre_gate));
-  if (piece.post_gate != nullptr) a.post_gate = &(post = piece.cut(*piece.post_gate));
+void LongConvPlan::keep_block_taps() {
+  const TensorDesc& k = k_->desc;
+  Buffer& taps =
+      block_taps_.emplace(contiguous_desc(accumulator_of(k.dtype), {k.shape[0], kLongStreamBlock}));
+  std::memset(taps.memory.get(), 0, taps.n_bytes());
+  for (int64_t h = 0; h < k.shape[0]; ++h) {
+    for (int64_t j = 0; j < std::min(kLongStreamBlock, k.shape[1]); ++j) {
+      store_scalar(taps.desc.dtype, taps.memory.get(), (h + 1) * kLongStreamBlock - 1 - j,
+                   load_scalar(k.dtype, k_->memory.get(), h * k.shape[1] + j));
+    }
+  }
+}
+
+void LongConvPlan::add_tokens(const Piece& piece, const Plan* plan, LongConvState& state,
+                              int n_threads) const {
+  const TensorDesc &u = piece.u, &y = piece.y;
   const void* inputs[kLongSums + 1] = {};
   inputs[kLongU] = piece.from(piece.u_data, u);
-  if (a.pre_gate != nullptr) inputs[kLongPreGate] = piece.from(piece.pre_data, pre);
-  void* outputs[] = {at(state.inputs, place)};
-  plan_long_stream_store(stream, a).run(inputs, outputs, {.max_threads = n_threads});
-
-  inputs[kLongU] = at(state.inputs, place - before);
-  inputs[kLongK] = k_->memory.get();
+  if (piece.pre_gate != nullptr) {
+    inputs[kLongPreGate] = piece.from(piece.pre_data, *piece.pre_gate);
+  }
+  if (piece.post_gate != nullptr) {
+    inputs[kLongPostGate] = piece.from(piece.post_data, *piece.post_gate);
+  }
   if (skip_) inputs[kLongSkip] = skip_->memory.get();
   if (bias_) inputs[kLongBias] = bias_->memory.get();
-  if (a.post_gate != nullptr) inputs[kLongPostGate] = piece.from(piece.post_data, post);
-  inputs[kLongSums] = at(state.sums, place);
-  outputs[0] = const_cast<void*>(piece.from(piece.y_data, y));
-  plan_long_stream_block(stream, a, before, y).run(inputs, outputs, {.max_threads = n_threads});
+  inputs[kLongTime] = &state.time;
+  inputs[kLongSpectrum] = block_taps_->memory.get();
+  void* const outputs[] = {const_cast<void*>(piece.from(piece.y_data, y)),
+                           state.inputs.memory.get(), state.sums.memory.get(),
+                           state.block.memory.get()};
+  if (plan != nullptr) {
+    plan->run(inputs, outputs, {.max_threads = n_threads});
+  } else {
+    piece.with_arrays(*this, [&](const LongConvArrays& a, const TensorDesc& part) {
+      const Plan made = plan_long_stream_tokens(stream_of(state), a, part);
+      made.run(inputs, outputs, {.max_threads = n_threads});
+    });
+  }
+  state.time += piece.n;
+}
 
-  const size_t n_bytes = static_cast<size_t>(piece.n * item_bytes(state.sums.desc.dtype));
+void LongConvPlan::add_block(const Piece& piece, LongConvState& state, int n_threads) const {
+  const LongStream stream = stream_of(state);
+  const int64_t span = state.span(), place = state.time % span;
+  piece.with_arrays(*this, [&](const LongConvArrays& a, const TensorDesc& y) {
+    const void* inputs[kLongSums + 1] = {};
+    inputs[kLongU] = piece.from(piece.u_data, piece.u);
+    if (a.pre_gate != nullptr) inputs[kLongPreGate] = piece.from(piece.pre_data, *a.pre_gate);
+    void* outputs[] = {at(state.inputs, place)};
+    plan_long_stream_store(stream, a).run(inputs, outputs, {.max_threads = n_threads});
+
+    inputs[kLongU] = at(state.inputs, place);
+    inputs[kLongK] = k_->memory.get();
+    if (skip_) inputs[kLongSkip] = skip_->memory.get();
+    if (bias_) inputs[kLongBias] = bias_->memory.get();
+    if (a.post_gate != nullptr) inputs[kLongPostGate] = piece.from(piece.post_data, *a.post_gate);
+    inputs[kLongSums] = at(state.sums, place);
+    outputs[0] = const_cast<void*>(piece.from(piece.y_data, y));
+    plan_long_stream_block(stream, a, y).run(inputs, outputs, {.max_threads = n_threads});
+  });
+  const auto n_bytes = static_cast<size_t>(piece.n * item_bytes(state.sums.desc.dtype));
   for (int64_t row = 0; row < state.n_batch() * state.n_channels(); ++row) {
     std::memset(at(state.sums, row * span + place), 0, n_bytes);
   }
   state.time += piece.n;
-  if (state.time % kLongStreamBlock == 0 && k_->desc.shape[1] > 1) add_tile(state, n_threads);
+}
+
+void LongConvPlan::check_state(const TensorDesc& u, const LongConvState& state) const {
+  const bool is_first = params_.layout == Layout::channels_first;
+  const int channel = is_first ? u.rank - 2 : u.rank - 1;
+  const int64_t n_batch = u.rank == 3 ? u.shape[0] : 1;
+  if (n_batch != state.n_batch() || u.shape[channel] != state.n_channels() ||
+      state.span() != long_stream_span(k_->desc.shape[1]) ||
+      state.inputs.desc.dtype != accumulator_of(k_->desc.dtype)) {
+    refuse(ErrorCode::shape, {kStep, "u"},
+           format("u has {} rows of {} channels, the state is of {} rows of {} channels", n_batch,
+                  u.shape[channel], state.n_batch(), state.n_channels()));
+  }
+}
+
+void LongConvPlan::settle_channels(const LongConvArrays& a, LongConvState& state) const {
+  const TensorDesc& u = *a.u;
+  if (!state.channels_are_open || u.rank < 2) return;
+  const int64_t n = u.shape[params_.layout == Layout::channels_first ? u.rank - 2 : u.rank - 1];
+  if (n == state.n_channels()) return;
+  plan_long_conv(a, stream_of(state).params);  // checks u before anything changes
+  const int64_t extents[] = {state.n_batch(), n, state.span()};
+  check_extents({kStep, "u"}, 3, extents);
+  state = LongConvState(state.n_batch(), n, state.span(), state.inputs.desc.dtype);
+  state.channels_are_open = true;
+}
+
+LongConvPlan::StepPlans LongConvPlan::make_step_plans(const LongConvArrays& a,
+                                                      const LongConvState& state) const {
+  const LongStream stream = stream_of(state);
+  const TensorDesc& u = *a.u;
+  StepPlans made{u, {}, {}, plan_long_conv(a, stream.params), Plan()};  // checks, and describes y
+  check_state(u, state);
+  if (a.pre_gate != nullptr) made.pre_gate = *a.pre_gate;
+  if (a.post_gate != nullptr) made.post_gate = *a.post_gate;
+  const TensorDesc& y = made.whole.outputs()[0];
+  if (y.n_elements() > 0 && length_of(u) <= kLongStreamBlock) {
+    LongConvArrays of_stream = a;
+    of_stream.response = nullptr;
+    made.tokens = plan_long_stream_tokens(stream, of_stream, y);
+  }
+  return made;
+}
+
+LongConvPlan::StepPlans LongConvPlan::step_plans(const LongConvArrays& a,
+                                                 const LongConvState& state) const {
+  const auto is_same = [](const TensorDesc* given, const TensorDesc& known) {
+    if (given == nullptr) return known.rank == 0;
+    return given->dtype == known.dtype && given->device == known.device &&
+           given->rank == known.rank && given->shape == known.shape &&
+           given->strides == known.strides;
+  };
+  if (is_kernel_forced()) return make_step_plans(a, state);
+  {
+    const std::lock_guard lock(mutex_);
+    for (const StepPlans& p : step_plans_) {
+      if (is_same(a.u, p.u) && is_same(a.pre_gate, p.pre_gate) &&
+          is_same(a.post_gate, p.post_gate)) {
+        check_state(*a.u, state);
+        return p;
+      }
+    }
+  }
+  StepPlans made = make_step_plans(a, state);
+  const std::lock_guard lock(mutex_);
+  if (step_plans_.size() == kStepPlans) step_plans_.erase(step_plans_.begin());
+  step_plans_.push_back(made);
+  return made;
 }
 
 py::object LongConvPlan::step(py::handle u, LongConvState& state, py::handle pre_gate,
@@ -186,59 +330,47 @@ py::object LongConvPlan::step(py::handle u, LongConvState& state, py::handle pre
   a.pre_gate = call.optional_input(kLongPreGate, pre_gate, "pre_gate");
   a.post_gate = call.optional_input(kLongPostGate, post_gate, "post_gate");
   const int asked = read_threads(threads, {kStep, "threads"});
-  const Plan shape = plan_long_conv(a, stream_of(state).params);  // checks, and describes y
-  const bool is_first = params_.layout == Layout::channels_first;
-  const int axis = is_first ? u_desc.rank - 1 : u_desc.rank - 2;
-  const int channel = is_first ? u_desc.rank - 2 : u_desc.rank - 1;
-  const int64_t n_batch = u_desc.rank == 3 ? u_desc.shape[0] : 1;
-  const int64_t n_channels = u_desc.shape[channel];
-  if (n_batch != state.n_batch() ||
-      (n_channels != state.n_channels() && !state.channels_are_open) ||
-      state.span() != long_stream_span(k_->desc.shape[1]) ||
-      state.inputs.desc.dtype != accumulator(k_->desc.dtype)) {
-    refuse(ErrorCode::shape, {kStep, "u"},
-           format("u has {} rows of {} channels, the state is of {} rows of {} channels", n_batch,
-                  n_channels, state.n_batch(), state.n_channels()));
-  }
-  if (n_channels != state.n_channels()) {
-    const TensorDesc& kept = state.inputs.desc;
-    const int64_t extents[] = {n_batch, n_channels, state.span()};
-    check_extents({kStep, "u"}, 3, extents);
-    state = LongConvState(n_batch, n_channels, state.span(), kept.dtype);
-  }
+  settle_channels(a, state);
+  const StepPlans plans = step_plans(a, state);
   state.channels_are_open = false;
+  const TensorDesc& y_desc = plans.whole.outputs()[0];
+  const bool is_first = params_.layout == Layout::channels_first;
   Piece piece{u_desc,
-              shape.outputs()[0],
+              y_desc,
               a.pre_gate,
               a.post_gate,
               call.pointers()[kLongU],
               call.pointers()[kLongPreGate],
               call.pointers()[kLongPostGate],
               nullptr,
-              axis,
+              is_first ? u_desc.rank - 1 : u_desc.rank - 2,
               0,
               0};
-  const int64_t length = u_desc.shape[axis];
+  const int64_t length = length_of(u_desc);
   const int limit = combined_thread_limit(asked > 0 ? asked : n_threads_);
-  return call.make(shape, shape.cost_seconds(), [&](void* y) {
+  const auto fill = [&](void* y) {
     piece.y_data = y;
-    if (shape.outputs()[0].n_elements() == 0) {
-      state.time += n_batch * state.n_channels() == 0 ? length : 0;
+    if (y_desc.n_elements() == 0) {
+      state.time += state.n_batch() * state.n_channels() == 0 ? length : 0;
       return;
     }
-    while (piece.first < length) {
+    for (; piece.first < length; piece.first += piece.n) {
       const int64_t rest = length - piece.first, inside = state.time % kLongStreamBlock;
-      // A whole block, as large as its place allows, or what is left of the current one.
       piece.n = std::min(rest, kLongStreamBlock - inside);
-      for (int64_t size = 2 * kLongStreamBlock;
-           inside == 0 && size <= std::min(rest, state.span()) && state.time % size == 0;
-           size *= 2) {
-        piece.n = size;
+      if (piece.n < kLongStreamBlock) {
+        add_tokens(piece, piece.n == length ? &plans.tokens : nullptr, state, limit);
+      } else {
+        // As many blocks as the place allows.
+        for (int64_t size = 2 * piece.n;
+             size <= std::min(rest, state.span()) && state.time % size == 0; size *= 2) {
+          piece.n = size;
+        }
+        add_block(piece, state, limit);
       }
-      advance(piece, state, limit);
-      piece.first += piece.n;
+      add_tile(state, limit);
     }
-  });
+  };
+  return call.make(plans.whole, plans.whole.cost_seconds(), std::cref(fill));
 }
 
 py::object LongConvPlan::flush(LongConvState& state, py::handle post_gate,

@@ -40,6 +40,7 @@ _LARGE = [
     long_case("one_head", (6, 8, 2000), (1, 1500), *ALL),
     long_case("masked", (2, 6, 900), (3, 700), n_fft=2000, freq_mask=np.arange(1001) < 200),
     long_case("last", (3, 20, 3000), (20, 3000), *ALL, layout="channels_last"),
+    long_case("direct_last", (2, 37, 700), (37, 9), *ALL, layout="channels_last"),
 ]
 
 
@@ -73,9 +74,21 @@ def test_a_sample_does_not_depend_on_its_batch(case: LongCase) -> None:
         assert_same_bits(alone, du[i : i + 1])
 
 
+def test_long_rows_are_the_same_alone_and_together() -> None:
+    """Four rows of 70 001 go one by one, two in steps that threads share; of 262 145 each row has
+    steps of its own."""
+    for n_rows, n in ((4, 70_001), (3, 262_145)):
+        case = long_case("long", (n_rows, 1, n), (1, n), "pre_gate", "post_gate")
+        arrays = case.inputs("f32")
+        together = case.run(swath, arrays)
+        for i in range(0, n_rows, 2):
+            some = {k: a if k == "k" else a[i : i + 2] for k, a in arrays.items()}
+            assert_same_bits(case.run(swath, some), together[i : i + 2])
+
+
 _VIEWED = [c for c in CASES["long_conv"] if c.id in (
     "few_taps", "prime", "full", "correlate", "circular_prime", "masked", "by_segments",
-    "prime_channels_last",
+    "prime_channels_last", "many_channels_channels_last",
 )]  # fmt: skip
 
 

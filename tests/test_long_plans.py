@@ -170,6 +170,63 @@ def test_any_chunks_give_the_offline_result(k: Any, layout: Any, chunks: list[in
         check(case, _streamed(plan, given, chunks, axis), arrays)
 
 
+@pytest.mark.parametrize("cluster", clusters())
+@pytest.mark.parametrize("k", [(4, 150), (2, 20)], ids=str)
+def test_positions_one_by_one_on_every_cluster(cluster: str, k: Any) -> None:
+    case = long_case("tokens", (2, 4, 200), k, *ALL)
+    for dtype in ("f32", "f64", "f16", "bf16"):
+        arrays = case.inputs(dtype)
+        with swath.testing.force_kernel(cluster):
+            plan, given = _plan(case, arrays)
+            found = _streamed(plan, given, [1, 2, 61, 3, 60, 7, *[1] * 40, 26], 2)
+        check(case, found, arrays)
+
+
+def test_positions_are_read_at_any_stride() -> None:
+    u, k = _normal(3, 4, 130), _normal(4, 90)
+    gate = np.ascontiguousarray(_normal(130, 4, 3)).T
+    plan = swath.LongConv(k, skip=_normal(8)[::2])
+    expected = plan(u, pre_gate=gate, post_gate=u)
+    state, parts = plan.init_state(3), []
+    flipped = u[::-1, ::-1, ::-1].copy()[::-1, ::-1, ::-1]
+    for t in range(0, 130, 5):
+        now = slice(t, t + 5)
+        y, state = plan.step(
+            flipped[..., now], state, pre_gate=gate[..., now], post_gate=flipped[..., now]
+        )
+        parts.append(y)
+    assert _relative(np.concatenate(parts, -1), expected) < 1e-6
+
+
+def test_an_infinite_input_reaches_the_outputs_of_its_taps_alone() -> None:
+    u, k = _normal(1, 3, 60), _normal(3, 5)
+    u[0, 1, 20] = np.inf
+    plan = swath.LongConv(k)
+    state, parts = plan.init_state(1), []
+    for t in range(60):
+        y, state = plan.step(u[..., t : t + 1], state)
+        parts.append(y)
+    found = np.concatenate(parts, -1)[0]
+    touched = np.zeros((3, 60), bool)
+    touched[1, 20:25] = True
+    assert (np.isfinite(found) == ~touched).all()
+
+
+def test_one_plan_serves_streams_of_several_sizes() -> None:
+    k = _normal(2, 100)
+    plan = swath.LongConv(k)
+    inputs = [_normal(b, c, 140) for b, c in ((1, 2), (3, 2), (2, 4))]
+    streams = [plan.prefill(u[..., :60]) for u in inputs]
+    for t in range(60, 140):
+        for i, u in enumerate(inputs):
+            y, state = plan.step(u[..., t : t + 1], streams[i][1])
+            streams[i] = (np.concatenate([streams[i][0], y], -1), state)
+    for (y, _), u in zip(streams, inputs, strict=True):
+        assert _relative(y, plan(u)) < 1e-6
+    with pytest.raises(swath.ShapeError):  # a shape that was seen, the state of another
+        plan.step(inputs[0][..., :1], streams[1][1])
+
+
 def test_a_full_stream_ends_with_its_tail() -> None:
     case = long_case("tail", (2, 3, 200), (3, 90), "bias", mode="full")
     arrays = case.inputs("f32")

@@ -17,6 +17,8 @@ MODULES = {
     "OpenCV": "peers.opencv_peer",
     "SciPy": "peers.scipy_peer",
     "NumPy": "peers.numpy_peer",
+    "Jax": "peers.jax_peer",
+    "MklFft": "peers.mkl_fft_peer",
 }
 
 
@@ -29,4 +31,6 @@ def installed() -> tuple[list[Peer], dict[str, str]]:
             found.append(getattr(importlib.import_module(module), name)())
         except ModuleNotFoundError as error:
             missing[name] = f"{error.name} is not installed"
+        except ImportError as error:
+            missing[name] = f"cannot be loaded: {error}"
     return found, missing

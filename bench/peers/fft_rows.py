@@ -8,25 +8,34 @@ from typing import Any
 from peers.base import Unsupported
 from workload import Array, Workload
 
+Transform = Callable[[Any, int], Any]
 
-def prepare(
-    workload: Workload,
-    values: Mapping[str, Any],
-    rfft: Callable[[Any, int], Any],
-    irfft: Callable[[Any, int], Any],
-) -> Callable[[], Any]:
-    """The call; `values` are the library's own arrays."""
+
+def period_of(workload: Workload, values: Mapping[str, Any]) -> int:
+    """A power of two with room for the whole product."""
     if workload.kwargs or workload.dtype not in ("f32", "f64"):
         raise Unsupported("causal float32 and float64 only")
-    u, k = values["u"], values["k"]
-    length, n_taps = u.shape[-1], k.shape[-1]
-    period = 1 << (length + n_taps - 2).bit_length()
-    spectrum = rfft(k, period)
-    pre, post = values.get("pre_gate"), values.get("post_gate")
+    length, n_taps = values["u"].shape[-1], values["k"].shape[-1]
+    return 1 << (length + n_taps - 2).bit_length()
+
+
+def convolve(
+    values: Mapping[str, Any], spectrum: Any, period: int, rfft: Transform, irfft: Transform
+) -> Any:
+    u, pre, post = values["u"], values.get("pre_gate"), values.get("post_gate")
+    v = u if pre is None else u * pre
+    y = irfft(rfft(v, period) * spectrum, period)[..., : u.shape[-1]]
+    return y if post is None else y * post
+
+
+def prepare(
+    workload: Workload, values: Mapping[str, Any], rfft: Transform, irfft: Transform
+) -> Callable[[], Any]:
+    """The call; `values` are the library's own arrays."""
+    period = period_of(workload, values)
+    spectrum = rfft(values["k"], period)
 
     def call() -> Array:
-        v = u if pre is None else u * pre
-        y = irfft(rfft(v, period) * spectrum, period)[..., :length]
-        return y if post is None else y * post
+        return convolve(values, spectrum, period, rfft, irfft)
 
     return call

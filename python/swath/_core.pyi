@@ -88,6 +88,7 @@ class LongConvState(metaclass=_Pybind11Type):
         self,
         inputs: Buffer,
         sums: Buffer,
+        block: Buffer,
         time: SupportsIndex,
         channels_are_open: bool = False,
         /,

@@ -165,6 +165,8 @@ _FORWARD = [
     long_case("valid", (2, 2, 500), (2, 123), "bias", "pre_gate", "post_gate", mode="valid"),
     long_case("valid_empty", (2, 2, 50), (2, 60), "bias", mode="valid"),
     long_case("same_even", (2, 2, 150), (2, 80), *ALL, mode="same"),
+    long_case("many_channels", (1, 21, 260), (7, 9), *ALL, head_map="interleaved"),
+    long_case("circular_channels", (2, 18, 61), (18, 5), "pre_gate", mode="circular"),
     long_case("same_longer", (1, 2, 60), (2, 119), *ALL, mode="same"),
     long_case("two_sided_right", (1, 2, 90), (2, 50), *ALL, mode="two_sided", offset=70),
     long_case("two_sided_left", (1, 2, 90), (2, 50), mode="two_sided", offset=-30),
@@ -182,8 +184,8 @@ _FORWARD = [
     long_case("unbatched", (3, 200), (3, 150), *ALL),
     long_case("by_fft", (2, 2, 100), (2, 7), *ALL, method="fft"),
     long_case("by_sums", (1, 2, 1500), (2, 700), *ALL, method="direct"),
-    long_case("by_segments", (1, 2, 1700), (2, 300), *ALL, method="overlap_save"),
-    long_case("segments_full", (1, 2, 1100), (2, 200), mode="full", method="overlap_save"),
+    long_case("by_segments", (1, 2, 5000), (2, 300), *ALL, method="overlap_save"),
+    long_case("segments_full", (1, 2, 4800), (2, 200), mode="full", method="overlap_save"),
     long_case("segments_circular", (1, 2, 900), (2, 290), mode="circular", method="overlap_save"),
     long_case("ring_of_3", (1, 1, 1500), (1, 1500), method="fft"),
     long_case("ring_of_5", (1, 1, 1200), (1, 1200), method="fft"),
@@ -217,10 +219,10 @@ def gradients(case: LongCase) -> list[LongCase]:
 
 _SMALL = [c for c in _FORWARD if 0 not in c.x and c.x[-1] < 1000 and c.fill == "normal"]
 CASES: list[Case] = [
-    *_both(_FORWARD[:12]),
-    *_FORWARD[12:],
+    *_both(_FORWARD[:14]),
+    *_FORWARD[14:],
     *(g for c in _SMALL for g in gradients(c)),
-    *(g for c in _both(_FORWARD[2:6])[1::2] for g in gradients(c)),
+    *(g for c in _both(_FORWARD[2:6] + _FORWARD[12:14])[1::2] for g in gradients(c)),
 ]
 
 
@@ -238,4 +240,5 @@ WORKLOADS = [
     _workload("causal_1m", (1, 4, 1 << 20), 1 << 20),
     _workload("partial_1m", (1, 4, 1 << 20), 1024),
     _workload("few_taps", (2, 256, 4096), 32),
+    _workload("human_gene", (1, 4, 2_300_000), 2_000_000),  # taps as long as the longest gene
 ]

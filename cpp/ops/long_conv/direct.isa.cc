@@ -1,6 +1,8 @@
 // Long convolution by direct sums, for few taps: the kernel `direct`.
+#include "ops/long_conv/direct_slab.h"
 #include "ops/long_conv/stage.h"
 #include "ops/long_conv/sums.h"
+#include "ops/long_conv/token.h"
 
 namespace swath::SWATH_ISA {
 namespace {
@@ -35,33 +37,15 @@ SWATH_ALWAYS_INLINE void sum_taps(const A* k, int64_t n_taps, const A* w, A* y) 
   for (int u = 0; u < kVectors; ++u) store(y + u * kLanes<A>, total[u]);
 }
 
-/// One vector of t, the taps in four chains: one would wait for each addition.
-template <class A>
-SWATH_ALWAYS_INLINE void sum_taps_of_one(const A* k, int64_t n_taps, const A* w, A* y) {
-  Vec<A> total = zero<A>();
-  for (int64_t first = 0; first < n_taps; first += kSumRun) {
-    const int64_t end = smaller(first + kSumRun, n_taps);
-    Vec<A> part[4];
-#pragma GCC unroll 4
-    for (Vec<A>& v : part) v = zero<A>();
-    const A* at = w + n_taps - 1;
-    int64_t j = first;
-    for (; j + 4 <= end; j += 4) {
-#pragma GCC unroll 4
-      for (int u = 0; u < 4; ++u) part[u] = mul_add(set1(k[j + u]), load(at - j - u), part[u]);
-    }
-    for (; j < end; ++j) part[0] = mul_add(set1(k[j]), load(at - j), part[0]);
-    total += (part[0] + part[1]) + (part[2] + part[3]);
-  }
-  store(y, total);
-}
-
 template <class A>
 __attribute__((noinline)) void convolve_row(const A* k, int64_t n_taps, const A* w, int64_t n,
                                             A* y) {
   int64_t t = 0;
   for (; t + 8 * kLanes<A> <= n; t += 8 * kLanes<A>) sum_taps<8>(k, n_taps, w + t, y + t);
-  for (; t < n; t += kLanes<A>) sum_taps_of_one(k, n_taps, w + t, y + t);
+  // Each output by the same order of its taps, wherever it is in a row: DirectSlab has it too.
+  for (; t + 4 * kLanes<A> <= n; t += 4 * kLanes<A>) sum_taps<4>(k, n_taps, w + t, y + t);
+  for (; t + 2 * kLanes<A> <= n; t += 2 * kLanes<A>) sum_taps<2>(k, n_taps, w + t, y + t);
+  for (; t < n; t += kLanes<A>) sum_taps<1>(k, n_taps, w + t, y + t);
 }
 
 /// sums[j] += sum_t dc[t] w[t + n_taps - 1 - j], t < n; dc is 0 behind its end.
@@ -104,13 +88,15 @@ class Worker {
   void run(int64_t task) {
     switch (p_.kind) {
       case LongKind::rows:
-        return convolve(task);
+        return p_.is_slab ? convolve_slab(task) : convolve(task);
       case LongKind::tap_parts:
         return add_tap_part(task);
       case LongKind::taps:
         return finish_taps(task);
       case LongKind::stage:
         return keep_row(task);
+      case LongKind::token:
+        return TokenRow<S>(p_, b_, task).run();
       case LongKind::row_sums:
         return sum_channel<S>(p_, b_, task, gate_room_, values_, more_);
       default:
@@ -128,6 +114,11 @@ class Worker {
     Carver carver{static_cast<char*>(memory)};
     for (A** room : {&gate_room_, &values_, &more_}) *room = carver.take<A>(kStageRoom);
     for (A** room : {&taps_, &sums_}) *room = carver.take<A>(p_.taps.n + kStageRoom);
+    if (p_.is_slab) {
+      taps_ = carver.take<A>(DirectSlab<S>::taps_room(p_));
+      window_ = carver.take<A>(DirectSlab<S>::window_room(p_));
+      return carver.used;
+    }
     window_ = carver.take<A>(p_.taps.n + p_.segment + kStageRoom);
     row_ = carver.take<A>(p_.segment + kStageRoom);
     return carver.used;
@@ -144,6 +135,11 @@ class Worker {
   void stage_window(const SourceRow<S>& row, const Segment& s) const {
     const int64_t first = p_.first_output + s.out_first - (p_.taps.n - 1);
     stage_row(row, first, p_.taps.n - 1 + s.n_out, s.low, s.high, window_);
+  }
+
+  void convolve_slab(int64_t task) const {
+    const DirectSlab<S> slab(p_, b_, task / p_.n_segments, taps_, window_);
+    slab.run(Segment(p_, task % p_.n_segments));
   }
 
   void convolve(int64_t task) {
@@ -223,11 +219,11 @@ void no_pack(const void*, const Buffers&, void*) noexcept {}
 
 int64_t n_tasks(const void* problem) noexcept {
   const LongProblem& p = as_long(problem);
-  if (p.kind == LongKind::stage) return p.n_rows();
+  if (p.kind == LongKind::stage || p.kind == LongKind::token) return p.n_rows();
   if (p.kind == LongKind::taps) return p.n_heads;
   if (p.kind == LongKind::row_sums) return p.n_channels;
   if (p.kind == LongKind::tap_parts) return p.n_heads * p.n_parts;
-  return p.n_rows() * p.n_segments;
+  return (p.is_slab ? p.n_slabs() : p.n_rows()) * p.n_segments;
 }
 
 template <class S>

@@ -13,12 +13,11 @@ const LongProblem& as_long(const void* problem) {
 
 /// Columns of the first and last pass in one task where several tasks share a row.
 constexpr int64_t kTaskColumns = 2048;
+/// Bytes of a plane that leave room for the next row.
+constexpr int64_t kMostAhead = 131072;
 /// Sums of more terms than these are made of parts.
 constexpr int64_t kSumTerms = 512;
 
-int64_t plane_pitch(const LongProblem& p) {
-  return p.ring + 16;  // both planes at one place of the cache would push each other out
-}
 int64_t n_column_tasks(const LongProblem& p) {
   return (p.tables->passes[0].quarter + kTaskColumns - 1) / kTaskColumns;
 }
@@ -54,18 +53,14 @@ class Worker {
       case LongKind::taps:
         return finish_taps(task);
       case LongKind::stage:
-        return keep_row(task);
+      case LongKind::token:
+        return;  // of the direct kernel
       case LongKind::row_sums:
         return sum_channel<S>(p_, b_, task, gate_room_, values_, more_);
     }
   }
 
  private:
-  void keep_row(int64_t row) const {
-    const int64_t batch = row % p_.n_batch, channel = row / p_.n_batch;
-    const SourceRow<S> source(b_, p_.u, batch, channel, gate_room_);
-    ::swath::SWATH_ISA::stage_row<S>(p_, source, batch, channel, more_);
-  }
   int64_t carve(void* memory) {
     Carver carver{static_cast<char*>(memory)};
     legs_ = carver.take<A>(16 * kStageRoom);
@@ -73,7 +68,7 @@ class Worker {
     for (A** room : {&gate_room_, &values_, &more_}) *room = carver.take<A>(kStageRoom);
     if (p_.kind != LongKind::first_pass && p_.kind != LongKind::last_pass &&
         p_.kind != LongKind::blocks) {
-      planes_ = carver.take<A>(2 * plane_pitch(p_));
+      planes_ = carver.take<A>(2 * pitch());
     }
     if (p_.is_slab) slabs_ = carver.take<A>(Slab<S>::n_elements(p_));
     if (p_.kind == LongKind::tap_parts || p_.kind == LongKind::taps) {
@@ -82,10 +77,14 @@ class Worker {
     return carver.used;
   }
 
-  Planes<A> planes() const { return {planes_, planes_ + plane_pitch(p_)}; }
-  Planes<A> shared_planes(int64_t row) const {
-    A* at = static_cast<A*>(b_.write(p_.planes)) + row * 2 * plane_pitch(p_);
-    return {at, at + plane_pitch(p_)};
+  int64_t pitch() const { return plane_pitch(p_.ring, sizeof(A)); }
+  /// Whole rows are, if there is room for them in the second cache; else the pieces of each leg are
+  /// asked for one ahead, since they are too short for the machine to see where they lead.
+  bool is_fetched_ahead() const { return p_.ring * static_cast<int64_t>(sizeof(A)) <= kMostAhead; }
+  Planes<A> planes() const { return {planes_, planes_ + pitch()}; }
+  Planes<A> shared_planes(int64_t index) const {
+    A* at = static_cast<A*>(b_.write(p_.planes)) + index * 2 * pitch();
+    return {at, at + pitch()};
   }
   A* head_spectrum(int64_t head) const { return spectrum_ + head * 2 * p_.ring; }
 
@@ -93,7 +92,8 @@ class Worker {
   void read_columns(const SourceRow<S>& row, int64_t base, int64_t low, int64_t high,
                     const Planes<A>& to, int64_t begin, int64_t end) const {
     const RingTables& t = *p_.tables;
-    const bool has_im = high - base > p_.ring;
+    const bool has_im = high - base > p_.ring,
+               is_far = row.source.gate.is_present && !is_fetched_ahead();
     const int64_t q = t.passes[0].quarter;
     for (int64_t c = begin; c < end; c += kStage) {
       const int64_t n = smaller(kStage, end - c);
@@ -101,7 +101,9 @@ class Worker {
       for (int j = 0; j < t.passes[0].radix; ++j) {
         legs.re[j] = leg(row, base + j * q + c, n, low, high, legs_ + j * kStageRoom);
         legs.im[j] = nullptr;
+        if (is_far) row.fetch(base + j * q + c + kStage);
         if (!has_im) continue;
+        if (is_far) row.fetch(base + p_.ring + j * q + c + kStage);
         legs.im[j] =
             leg(row, base + p_.ring + j * q + c, n, low, high, legs_ + (8 + j) * kStageRoom);
       }
@@ -123,9 +125,10 @@ class Worker {
 
   /// The last pass of columns [begin, end): position p of the ring is value p - place of n_out.
   /// `direct(first, n)` gives where n values are wanted, or null; else `put(first, n, values)`.
-  template <class Direct, class Put>
+  /// `fetch(first)` is told which value follows.
+  template <class Direct, class Put, class Fetch>
   void write_columns(const Planes<A>& from, int64_t place, int64_t n_out, int64_t begin,
-                     int64_t end, const Direct& direct, const Put& put) const {
+                     int64_t end, const Direct& direct, const Put& put, const Fetch& fetch) const {
     const RingTables& t = *p_.tables;
     const bool has_im = place + n_out > p_.ring;
     const int64_t q = t.passes[0].quarter, radix = t.passes[0].radix;
@@ -137,6 +140,7 @@ class Worker {
       for (int64_t j = 0; j < n_legs; ++j) {
         const bool is_im = j >= radix;
         const int64_t first = (is_im ? p_.ring + (j - radix) * q : j * q) + c - place;
+        fetch(first + kStage);
         A* to = first >= 0 && first + n <= n_out ? direct(first, n) : nullptr;
         rooms[j] = to == nullptr ? legs_ + j * kStageRoom : nullptr;
         (is_im ? legs.im[j - radix] : legs.re[j]) = to == nullptr ? rooms[j] : to;
@@ -172,7 +176,10 @@ class Worker {
     write_columns(
         from, p_.place, s.n_out, begin, end,
         [&](int64_t first, int64_t n) { return sink.direct(s.out_first + first, n); },
-        [&](int64_t first, int64_t n, const A* c) { sink.put(s.out_first + first, n, c); });
+        [&](int64_t first, int64_t n, const A* c) { sink.put(s.out_first + first, n, c); },
+        [&](int64_t first) __attribute__((always_inline)) {
+          if (p_.post.is_present && !is_fetched_ahead()) sink.fetch(s.out_first + first);
+        });
   }
 
   void convolve(int64_t task) const {
@@ -181,16 +188,43 @@ class Worker {
     const int64_t batch = row % p_.n_batch, channel = row / p_.n_batch;
     const SourceRow<S> source(b_, p_.u, batch, channel, gate_room_);
     read_columns(source, s.base, s.low, s.high, planes(), 0, n_columns());
-    transform<Middle::multiply>(planes(), {head_spectrum(p_.head_of(channel))});
+    Ahead ahead = ahead_of(task, s);
+    transform<Middle::multiply>(planes(), {head_spectrum(p_.head_of(channel)), nullptr, 1, &ahead});
     const RowSink<S> sink{p_, b_, source, batch, channel, values_, more_};
     write_row_columns(sink, s, planes(), 0, n_columns());
+  }
+
+  /// What this task writes and the next one reads, unless that would not fit into the second cache
+  /// beside the planes.
+  __attribute__((noinline)) Ahead ahead_of(int64_t task, const Segment& s) const {
+    const auto item = static_cast<int64_t>(sizeof(A));
+    Ahead ahead(p_.ring / (kLanes<A> * kLanes<A>));
+    if (!is_fetched_ahead()) return ahead;
+    const auto split = [&](int64_t t, int64_t& batch, int64_t& channel)
+                           __attribute__((always_inline)) {
+                             const int64_t row = t / p_.n_segments;
+                             batch = row % p_.n_batch;
+                             channel = row / p_.n_batch;
+                           };
+    int64_t batch, channel, next_batch, next_channel;
+    split(task, batch, channel);
+    ahead.add_row<S>(b_, p_.y, batch, channel, s.out_first, s.n_out);
+    ahead.add_row<S>(b_, p_.post, batch, channel, s.out_first, s.n_out);
+    if (task + 1 == p_.n_rows() * p_.n_segments) return ahead;
+    split(task + 1, next_batch, next_channel);
+    const Segment next(p_, (task + 1) % p_.n_segments);
+    const int64_t low = larger(next.low, 0), n = smaller(next.high, p_.u.n) - low;
+    ahead.add_row<S>(b_, p_.u.x, next_batch, next_channel, low, n);
+    ahead.add_row<S>(b_, p_.u.gate, next_batch, next_channel, low, n);
+    const int64_t head = p_.head_of(next_channel);
+    if (head != p_.head_of(channel)) ahead.add(head_spectrum(head), 2 * p_.ring * item);
+    return ahead;
   }
 
   /// The rows of neighbouring channels: turned to rows, convolved, turned back.
   void convolve_slab(int64_t task) const {
     const Segment s(p_, task % p_.n_segments);
-    const int64_t slab_index = task / p_.n_segments;
-    const Slab<S> slab(p_, b_, s, slab_index % p_.n_batch, slab_index / p_.n_batch, slabs_);
+    const Slab<S> slab(p_, b_, s, task / p_.n_segments, slabs_);
     slab.load();
     for (int64_t i = 0; i < slab.n_channels; ++i) {
       const int64_t channel = slab.first_channel + i;
@@ -211,14 +245,13 @@ class Worker {
     const RingPass& pass = p_.tables->passes[0];
     const bool is_blocks = p_.kind == LongKind::blocks;
     const int64_t n = is_blocks ? pass.radix : n_column_tasks(p_);
-    const int64_t row = task / n, part = task % n;
+    const int64_t row = p_.first_row + task / n, part = task % n;
     const int64_t batch = row % p_.n_batch, channel = row / p_.n_batch;
-    const Planes<A> at = shared_planes(row);
+    const Planes<A> at = shared_planes(task / n);
     if (is_blocks) {
       const MiddleWork<A> work{head_spectrum(p_.head_of(channel))};
-      const int64_t first = part * pass.quarter;
-      return run_blocks<Middle::multiply, A>(*p_.tables, at + first, pass.quarter, pass.quarter, 1,
-                                             work.at(first));
+      return run_blocks<Middle::multiply, A>(*p_.tables, at + part * pass.pitch, pass.quarter,
+                                             pass.quarter, 1, work.at(part * pass.quarter));
     }
     const Segment s(p_, 0);
     const SourceRow<S> source(b_, p_.u, batch, channel, gate_room_);
@@ -281,7 +314,8 @@ class Worker {
         [&](int64_t first, int64_t n, const A* values) {
           for_lanes<A>(n, [&](int64_t j, int m) { store(more_ + j, load_part<A>(values + j, m)); });
           write_row<S>(b_, p_.dk, p_.dk.at(0, head), first, more_, n);
-        });
+        },
+        [](int64_t) {});
   }
 
   const LongProblem& p_;
@@ -308,16 +342,14 @@ void no_pack(const void*, const Buffers&, void*) noexcept {}
 int64_t n_tasks(const void* problem) noexcept {
   const LongProblem& p = as_long(problem);
   switch (p.kind) {
-    case LongKind::stage:
-      return p.n_rows();
     case LongKind::spectrum:
     case LongKind::taps:
       return p.n_heads;
     case LongKind::first_pass:
     case LongKind::last_pass:
-      return p.n_rows() * n_column_tasks(p);
+      return p.n_shared * n_column_tasks(p);
     case LongKind::blocks:
-      return p.n_rows() * p.tables->passes[0].radix;
+      return p.n_shared * p.tables->passes[0].radix;
     case LongKind::tap_parts:
       return p.n_heads * p.n_parts;
     case LongKind::row_sums:

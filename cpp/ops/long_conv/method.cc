@@ -8,13 +8,15 @@
 namespace swath {
 namespace {
 
+/// Elements of a cache line.
+constexpr int64_t kLine = 16;
 /// Outputs of one task of the direct kernel.
 constexpr int64_t kDirectSegment = 1024;
 
 /// Transform, product and inverse of n elements, float32 on AVX-512: nanoseconds per element and
 /// doubling, measured from 256 to a million elements. Other clusters and float64 scale alike.
 double ring_seconds(int64_t n) {
-  const double per_level = n <= 16384 ? 0.165 : n <= 65536 ? 0.19 : n <= 262144 ? 0.21 : 0.25;
+  const double per_level = n <= 65536 ? 0.13 : n <= 262144 ? 0.15 : 0.21;
   const bool is_power = (n & (n - 1)) == 0;
   const double levels = std::log2(static_cast<double>(n));
   return 1e-9 * (is_power ? 1 : 1.1) * per_level * static_cast<double>(n) * levels;
@@ -77,12 +79,15 @@ Choice whole_tap_row(const LongProblem& p) {
   return c;
 }
 
-/// Segments of 2 ring - (taps - 1) outputs: the cheapest size.
+/// Segments of 2 ring outputs less those that the taps spoil: the cheapest size. Both numbers are
+/// multiples of a cache line, so that the rows of aligned arrays are read and written by whole
+/// ones.
 Choice overlap_save(const LongProblem& p) {
+  const int64_t spoilt = (p.taps.n - 1 + kLine - 1) / kLine * kLine;
   Choice best;
-  for (int64_t ring = next_ring(p.taps.n / 2 + 1);; ring = next_ring(ring + 1)) {
-    const int64_t segment = 2 * ring - (p.taps.n - 1);
-    Choice c{ring, segments(p.n_out, segment), segment, p.taps.n - 1, 0, true};
+  for (int64_t ring = next_ring(spoilt / 2 + 1);; ring = next_ring(ring + 1)) {
+    const int64_t segment = 2 * ring - spoilt;
+    Choice c{ring, segments(p.n_out, segment), segment, spoilt, 0, true};
     c.seconds = static_cast<double>(c.n_segments) * segment_seconds(ring);
     if (best.ring == 0 || c.seconds < best.seconds) best = c;
     if (c.n_segments == 1) return best;
@@ -117,7 +122,7 @@ Choice transform(const LongProblem& p, LongMethod method) {
 }  // namespace
 
 void choose_method(LongProblem& p, LongMethod method) {
-  if (method == LongMethod::direct || p.kind == LongKind::stage) return apply_direct(p);
+  if (method == LongMethod::direct) return apply_direct(p);
   const Choice found = transform(p, method);
   const bool is_auto = method == LongMethod::automatic;
   if (is_auto && direct_seconds(p.n_out, p.taps.n) <= found.seconds) return apply_direct(p);

@@ -74,23 +74,24 @@ __attribute__((noinline)) void first_pass(const RingTables& t, const Legs<A>& le
                                           int64_t begin, int64_t end) {
   const RingPass& pass = t.passes[0];
   const A* corner = static_cast<const A*>(t.corner);
-  for_columns<kIsSplit, kRadix, A>(pass, begin, end, [&](int64_t c, const auto& factors) {
-    Complex<A> z[kRadix];
+  for_columns<kIsSplit, kRadix, A>(
+      pass, begin, end, [&](int64_t c, const auto& factors) __attribute__((always_inline)) {
+        Complex<A> z[kRadix];
 #pragma GCC unroll 8
-    for (int j = 0; j < kRadix; ++j) {
-      const Vec<A> re = load(legs.re[j] + c - begin);
-      const Complex<A> w = number(corner[2 * j], corner[2 * j + 1]);
-      if constexpr (kHasIm) {
-        const Complex<A> x{re, load(legs.im[j] + c - begin)};
-        z[j] = j == 0 ? x : x * w;
-      } else {
-        z[j] = j == 0 ? Complex<A>{re, zero<A>()} : Complex<A>{re * w.re, re * w.im};
-      }
-    }
-    dft(z);
+        for (int j = 0; j < kRadix; ++j) {
+          const Vec<A> re = load(legs.re[j] + c - begin);
+          const Complex<A> w = number(corner[2 * j], corner[2 * j + 1]);
+          if constexpr (kHasIm) {
+            const Complex<A> x{re, load(legs.im[j] + c - begin)};
+            z[j] = j == 0 ? x : x * w;
+          } else {
+            z[j] = j == 0 ? Complex<A>{re, zero<A>()} : Complex<A>{re * w.re, re * w.im};
+          }
+        }
+        dft(z);
 #pragma GCC unroll 8
-    for (int m = 0; m < kRadix; ++m) store(to, c + m * pass.quarter, z[m] * factors[m]);
-  });
+        for (int m = 0; m < kRadix; ++m) store(to, c + m * pass.pitch, z[m] * factors[m]);
+      });
 }
 
 template <class A>
@@ -104,54 +105,63 @@ __attribute__((noinline)) void last_pass(const RingTables& t, Planes<A> from,
                                          const OutLegs<A>& legs, int64_t begin, int64_t end) {
   const RingPass& pass = t.passes[0];
   const A* corner = static_cast<const A*>(t.corner);
-  for_columns<kIsSplit, kRadix, A>(pass, begin, end, [&](int64_t c, const auto& factors) {
-    Complex<A> z[kRadix];
+  for_columns<kIsSplit, kRadix, A>(
+      pass, begin, end, [&](int64_t c, const auto& factors) __attribute__((always_inline)) {
+        Complex<A> z[kRadix];
 #pragma GCC unroll 8
-    for (int m = 0; m < kRadix; ++m) {
-      z[m] = times_conj(load(from, c + m * pass.quarter), factors[m]);
-    }
-    inverse_dft<kRadix, A>(z);
+        for (int m = 0; m < kRadix; ++m) {
+          z[m] = times_conj(load(from, c + m * pass.pitch), factors[m]);
+        }
+        inverse_dft<kRadix, A>(z);
 #pragma GCC unroll 8
-    for (int j = 0; j < kRadix; ++j) {
-      const Complex<A> w = number(corner[2 * j], corner[2 * j + 1]);
-      if constexpr (kHasIm) {
-        const Complex<A> y = j == 0 ? z[j] : times_conj(z[j], w);
-        store(legs.re[j] + c - begin, y.re);
-        store(legs.im[j] + c - begin, y.im);
-      } else {
-        const Vec<A> y = j == 0 ? z[j].re : mul_add(z[j].im, w.im, z[j].re * w.re);
-        store(legs.re[j] + c - begin, y);
-      }
-    }
-  });
+        for (int j = 0; j < kRadix; ++j) {
+          const Complex<A> w = number(corner[2 * j], corner[2 * j + 1]);
+          if constexpr (kHasIm) {
+            const Complex<A> y = j == 0 ? z[j] : times_conj(z[j], w);
+            store(legs.re[j] + c - begin, y.re);
+            store(legs.im[j] + c - begin, y.im);
+          } else {
+            const Vec<A> y = j == 0 ? z[j].re : mul_add(z[j].im, w.im, z[j].re * w.re);
+            store(legs.re[j] + c - begin, y);
+          }
+        }
+      });
+}
+
+// Of n elements, blocks of kRadix * quarter.
+
+template <int kRadix, bool kIsSplit, class A>
+__attribute__((noinline)) void forward_pass(const RingPass& pass, Planes<A> p, int64_t n) {
+  const int64_t q = pass.quarter;
+  for (const Planes<A> end = p + n; p.re < end.re; p = p + kRadix * q) {
+    for_columns<kIsSplit, kRadix - 1, A>(
+        pass, 0, q, [&](int64_t c, const auto& factors) __attribute__((always_inline)) {
+          Complex<A> z[kRadix];
+#pragma GCC unroll 8
+          for (int j = 0; j < kRadix; ++j) z[j] = load(p, c + j * q);
+          dft(z);
+          store(p, c, z[0]);
+#pragma GCC unroll 8
+          for (int m = 1; m < kRadix; ++m) store(p, c + m * q, z[m] * factors[m - 1]);
+        });
+  }
 }
 
 template <int kRadix, bool kIsSplit, class A>
-__attribute__((noinline)) void forward_pass(const RingPass& pass, Planes<A> p) {
+__attribute__((noinline)) void inverse_pass(const RingPass& pass, Planes<A> p, int64_t n) {
   const int64_t q = pass.quarter;
-  for_columns<kIsSplit, kRadix - 1, A>(pass, 0, q, [&](int64_t c, const auto& factors) {
-    Complex<A> z[kRadix];
+  for (const Planes<A> end = p + n; p.re < end.re; p = p + kRadix * q) {
+    for_columns<kIsSplit, kRadix - 1, A>(
+        pass, 0, q, [&](int64_t c, const auto& factors) __attribute__((always_inline)) {
+          Complex<A> z[kRadix];
+          z[0] = load(p, c);
 #pragma GCC unroll 8
-    for (int j = 0; j < kRadix; ++j) z[j] = load(p, c + j * q);
-    dft(z);
-    store(p, c, z[0]);
+          for (int m = 1; m < kRadix; ++m) z[m] = times_conj(load(p, c + m * q), factors[m - 1]);
+          inverse_dft<kRadix, A>(z);
 #pragma GCC unroll 8
-    for (int m = 1; m < kRadix; ++m) store(p, c + m * q, z[m] * factors[m - 1]);
-  });
-}
-
-template <int kRadix, bool kIsSplit, class A>
-__attribute__((noinline)) void inverse_pass(const RingPass& pass, Planes<A> p) {
-  const int64_t q = pass.quarter;
-  for_columns<kIsSplit, kRadix - 1, A>(pass, 0, q, [&](int64_t c, const auto& factors) {
-    Complex<A> z[kRadix];
-    z[0] = load(p, c);
-#pragma GCC unroll 8
-    for (int m = 1; m < kRadix; ++m) z[m] = times_conj(load(p, c + m * q), factors[m - 1]);
-    inverse_dft<kRadix, A>(z);
-#pragma GCC unroll 8
-    for (int j = 0; j < kRadix; ++j) store(p, c + j * q, z[j]);
-  });
+          for (int j = 0; j < kRadix; ++j) store(p, c + j * q, z[j]);
+        });
+  }
 }
 
 }  // namespace

@@ -17,6 +17,9 @@ inline constexpr int kMaxRingPasses = 24;
 /// One radix pass of the transform: blocks of radix * quarter elements.
 struct RingPass {
   int64_t quarter = 0;  // distance of the elements that a butterfly joins
+  /// Distance of the blocks behind the first pass, which may lie apart: where their distance is a
+  /// power of two, they would push each other out of the cache.
+  int64_t pitch = 0;
   int32_t radix = 4;
   int32_t n_factors = 3;  // per column: radix in the first pass, else radix - 1
   /// [column / lanes][factor][re lanes | im lanes]; with `base`, of the columns of one block only
@@ -26,6 +29,18 @@ struct RingPass {
 };
 /// Tables larger than the first cache are made of two factors: this many columns share one.
 inline constexpr int64_t kFactorBlock = 64;
+
+/// Bytes of a plane whose elements are run through all their passes before the next ones: a quarter
+/// of the first cache.
+inline constexpr int64_t kRingCacheBlock = 8192;
+/// Elements between the blocks that the first pass leaves, where they are more than that.
+__attribute__((always_inline)) inline int64_t ring_padding(int64_t n, int64_t item_bytes) {
+  return n * item_bytes > kRingCacheBlock ? 256 / item_bytes : 0;
+}
+/// Elements of a plane. Two planes at one place of the cache would push each other out.
+__attribute__((always_inline)) inline int64_t plane_pitch(int64_t n, int64_t item_bytes) {
+  return n + 7 * ring_padding(n, item_bytes) + 16;
+}
 
 /// Constants of the transform of n elements for vectors of some number of lanes.
 struct RingTables {
@@ -61,15 +76,19 @@ inline constexpr int64_t kSlabChannels = 16;
 enum class LongKind : uint8_t {
   spectrum,  // of the taps of each head, scaled by 1/n, in the kernel's own order
   rows,      // a transform, a product and an inverse for each row and segment
-  // the same of few long rows, cut into three steps so that several threads share a row:
+  // the same of few long rows, cut into three steps so that several threads share them:
   first_pass,
   blocks,
   last_pass,
   tap_parts,  // sums over rows of spectra of dc conj(v), in parts
   taps,       // the sum of the parts -> gradient of the taps
   stage,      // y = v, of accumulators
+  token,      // some positions inside a block of a stream
   row_sums,   // sums over batch and positions: dskip of dc v, dbias of dc
 };
+
+/// Positions of a block of a stream (kLongStreamBlock).
+inline constexpr int64_t kStreamBlock = 64;
 
 /// One step. Outputs of `rows`: y = gate (c + skip v + bias), for y and y2 each with its own gate.
 struct LongProblem {
@@ -85,7 +104,6 @@ struct LongProblem {
   RowArray y{}, post{}, y2{}, post2{};
   RowArray skip{}, bias{};  // per channel
   RowArray add{};           // accumulators that c starts from, shaped as y; may be y itself
-  int64_t skip_shift = 0;   // output t belongs to v[t + skip_shift]
 
   // Segments: each covers `segment` outputs, the first at position `place` of the ring.
   int64_t n_segments = 1, segment = 0, place = 0;
@@ -95,7 +113,9 @@ struct LongProblem {
   /// Rows of kSlabChannels neighbouring channels in one task: positions are not side by side in
   /// memory, channels are.
   bool is_slab = false;
-  ArrayRef planes{};  // of first_pass, blocks, last_pass: [row][2 plane_pitch] accumulators
+  // first_pass, blocks, last_pass: the rows of these steps, and [row][2 plane_pitch] accumulators
+  int64_t first_row = 0, n_shared = 0;
+  ArrayRef planes{};
 
   // tap_parts and taps: dc[t] in the place of c[t]
   RowSource dc{};
@@ -103,6 +123,13 @@ struct LongProblem {
   ArrayRef parts{};           // [head][part][2n], direct: [head][part][n taps]
   RowArray dk{};              // [head][tap]
   RowArray dskip{}, dbias{};  // per channel
+
+  // token: a stream's inputs [row][span], its sums (`add`), and the current block's inputs and sums
+  // [row][2 kStreamBlock], all accumulators; the taps [head][kStreamBlock - 1 - lag] in the place
+  // of `spectrum`; one int64, the inputs so far.
+  RowArray kept{}, block{};
+  ArrayRef time{};
+  int64_t span = 0;
 
   __attribute__((always_inline)) int64_t head_of(int64_t channel) const {
     return is_interleaved ? channel % n_heads : channel / (n_channels / n_heads);

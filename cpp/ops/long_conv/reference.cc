@@ -1,5 +1,6 @@
 // Long convolution and its gradients in plain loops and in double. Takes the taps as they are, so
 // that the steps which make spectra and partial sums have nothing to do.
+#include <algorithm>
 #include <iterator>
 
 #include "ops/common/scalar.h"
@@ -38,7 +39,7 @@ struct Reference {
     double y = c.value();
     if (p.add.is_present) y += get(p.add, batch, channel, t);
     if (p.skip.is_present) {
-      y += get(p.skip, 0, 0, channel) * value(p.u, batch, channel, t + p.skip_shift);
+      y += get(p.skip, 0, 0, channel) * value(p.u, batch, channel, t);
     }
     if (p.bias.is_present) y += get(p.bias, 0, 0, channel);
     put(p.y, batch, channel, t, p.post.is_present ? y * get(p.post, batch, channel, t) : y);
@@ -49,6 +50,34 @@ struct Reference {
   void keep(int64_t batch, int64_t channel) const {
     for (int64_t t = 0; t < p.n_out; ++t) {
       put(p.y, batch, channel, t, value(p.u, batch, channel, t));
+    }
+  }
+
+  /// See TokenRow.
+  void tokens(int64_t batch, int64_t channel) const {
+    const int64_t time = *static_cast<const int64_t*>(b.read(p.time));
+    const int64_t before = time % kStreamBlock, first = (time - before) % p.span;
+    const DType acc = accumulator_of(p.dtype);
+    for (int64_t i = 0; before == 0 && i < kStreamBlock; ++i) {
+      put(p.block, batch, channel, i, 0);
+      put(p.block, batch, channel, kStreamBlock + i, get(p.add, batch, channel, first + i));
+      put(p.add, batch, channel, first + i, 0);
+    }
+    const int64_t taps = (p.head_of(channel) + 1) * kStreamBlock - 1;
+    for (int64_t t = 0; t < p.n_out; ++t) {
+      const int64_t at = before + t;
+      const double v = value(p.u, batch, channel, t);
+      put(p.block, batch, channel, at, v);
+      double y = get(p.block, batch, channel, kStreamBlock + at);
+      for (int64_t i = std::max<int64_t>(0, at - (p.taps.n - 1)); i <= at; ++i) {
+        y += get(p.block, batch, channel, i) * load_scalar(acc, b.read(p.spectrum), taps - at + i);
+      }
+      if (p.skip.is_present) y += get(p.skip, 0, 0, channel) * v;
+      if (p.bias.is_present) y += get(p.bias, 0, 0, channel);
+      put(p.y, batch, channel, t, p.post.is_present ? y * get(p.post, batch, channel, t) : y);
+    }
+    for (int64_t i = 0; before + p.n_out == kStreamBlock && i < kStreamBlock; ++i) {
+      put(p.kept, batch, channel, first + i, get(p.block, batch, channel, i));
     }
   }
 
@@ -81,9 +110,11 @@ struct Reference {
 int64_t n_tasks(const void* problem) noexcept {
   const LongProblem& p = as_long(problem);
   switch (p.kind) {
-    case LongKind::rows:
     case LongKind::last_pass:
+      return p.n_shared;
+    case LongKind::rows:
     case LongKind::stage:
+    case LongKind::token:
       return p.n_rows();
     case LongKind::taps:
       return p.n_heads;
@@ -103,10 +134,13 @@ void run(const void* problem, const Buffers& buffers, const void*, void*, int64_
       for (int64_t j = 0; j < p.taps.n; ++j) r.tap(task, j);
     } else if (p.kind == LongKind::stage) {
       r.keep(task % p.n_batch, task / p.n_batch);
+    } else if (p.kind == LongKind::token) {
+      r.tokens(task % p.n_batch, task / p.n_batch);
     } else if (p.kind == LongKind::row_sums) {
       r.sums(task);
     } else {
-      for (int64_t t = 0; t < p.n_out; ++t) r.output(task % p.n_batch, task / p.n_batch, t);
+      const int64_t row = p.first_row + task;
+      for (int64_t t = 0; t < p.n_out; ++t) r.output(row % p.n_batch, row / p.n_batch, t);
     }
   }
 }

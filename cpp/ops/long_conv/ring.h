@@ -2,6 +2,7 @@
 // Included by *.isa.cc only.
 #pragma once
 
+#include "ops/long_conv/ahead.h"
 #include "ops/long_conv/passes.h"
 
 namespace swath {
@@ -22,8 +23,9 @@ struct MiddleWork {
   A* spectrum = nullptr;
   const A* other = nullptr;
   A scale = 1;
+  Ahead* ahead = nullptr;
   __attribute__((always_inline)) MiddleWork at(int64_t element) const {
-    return {spectrum + 2 * element, other == nullptr ? nullptr : other + 2 * element, scale};
+    return {spectrum + 2 * element, other == nullptr ? nullptr : other + 2 * element, scale, ahead};
   }
 };
 
@@ -32,6 +34,9 @@ template <Middle kMiddle, class A>
 __attribute__((noinline)) void middle(Planes<A> p, MiddleWork<A> work, int64_t n) {
   constexpr int kV = kLanes<A>;
   for (int64_t tile = 0; tile < n; tile += kV * kV) {
+    if constexpr (kMiddle == Middle::multiply) {
+      if (work.ahead != nullptr) work.ahead->touch();
+    }
     Complex<A> z[kV];
     if constexpr (kMiddle != Middle::restore) {
       Vec<A> re[kV], im[kV];
@@ -81,24 +86,23 @@ __attribute__((noinline)) void middle(Planes<A> p, MiddleWork<A> work, int64_t n
 }
 
 template <bool kIsForward, class A>
-SWATH_ALWAYS_INLINE void run_pass(const RingPass& pass, Planes<A> p) {
+SWATH_ALWAYS_INLINE void run_pass(const RingPass& pass, Planes<A> p, int64_t n) {
   const auto run = [&]<int kRadix>(std::integral_constant<int, kRadix>)
                        __attribute__((always_inline)) {
                          if constexpr (kIsForward) {
-                           return pass.base ? forward_pass<kRadix, true, A>(pass, p)
-                                            : forward_pass<kRadix, false, A>(pass, p);
+                           return pass.base ? forward_pass<kRadix, true, A>(pass, p, n)
+                                            : forward_pass<kRadix, false, A>(pass, p, n);
                          } else {
-                           return pass.base ? inverse_pass<kRadix, true, A>(pass, p)
-                                            : inverse_pass<kRadix, false, A>(pass, p);
+                           return pass.base ? inverse_pass<kRadix, true, A>(pass, p, n)
+                                            : inverse_pass<kRadix, false, A>(pass, p, n);
                          }
                        };
   if (pass.radix == 8) return run(std::integral_constant<int, 8>{});
   return run(std::integral_constant<int, 4>{});
 }
 
-/// Elements that are run through all their passes before the next ones: half of the first cache.
 template <class A>
-constexpr int64_t kCacheBlock = 16384 / static_cast<int64_t>(sizeof(A)) / 2;
+constexpr int64_t kCacheBlock = kRingCacheBlock / static_cast<int64_t>(sizeof(A));
 
 /// The passes from `first` on of n elements, blocks of `size`, then the middle and the way back.
 template <Middle kMiddle, class A>
@@ -108,30 +112,25 @@ void run_blocks(const RingTables& t, Planes<A> p, int64_t n, int64_t size, int f
   constexpr bool kBackward = kMiddle == Middle::multiply || kMiddle == Middle::restore;
   if (first == t.n_passes || n <= kCacheBlock<A>) {
     if constexpr (kForward) {
-      for (int i = first; i < t.n_passes; ++i) {
-        for (int64_t b = 0; b < n; b += size) run_pass<true, A>(t.passes[i], p + b);
-        size = t.passes[i].quarter;
-      }
+      for (int i = first; i < t.n_passes; ++i) run_pass<true, A>(t.passes[i], p, n);
     }
     middle<kMiddle, A>(p, work, n);
     if constexpr (kBackward) {
-      for (int i = t.n_passes - 1; i >= first; --i) {
-        size = t.passes[i].quarter * t.passes[i].radix;
-        for (int64_t b = 0; b < n; b += size) run_pass<false, A>(t.passes[i], p + b);
-      }
+      for (int i = t.n_passes - 1; i >= first; --i) run_pass<false, A>(t.passes[i], p, n);
     }
     return;
   }
   if (size < n) {
-    for (int64_t b = 0; b < n; b += size) {
-      run_blocks<kMiddle, A>(t, p + b, size, size, first, work.at(b));
+    const int64_t pitch = t.passes[first - 1].pitch;
+    for (int64_t b = 0; b < n; b += size, p = p + pitch) {
+      run_blocks<kMiddle, A>(t, p, size, size, first, work.at(b));
     }
     return;
   }
   const RingPass& pass = t.passes[first];
-  if constexpr (kForward) run_pass<true, A>(pass, p);
+  if constexpr (kForward) run_pass<true, A>(pass, p, n);
   run_blocks<kMiddle, A>(t, p, n, pass.quarter, first + 1, work);
-  if constexpr (kBackward) run_pass<false, A>(pass, p);
+  if constexpr (kBackward) run_pass<false, A>(pass, p, n);
 }
 
 template <bool kHasIm, class A>

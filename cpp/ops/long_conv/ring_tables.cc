@@ -80,8 +80,10 @@ std::vector<int> radices(int64_t n, int lanes, int64_t lane_bytes) {
                                                          : (twos - 4) / 3)
                                       : twos % 2;
   const int fours = (twos - 3 * eights) / 2;
-  for (int i = 0; i < fours; ++i) found.push_back(4);
+  // The first ones go over more than the first cache holds: as few as can be (1.15 times faster at
+  // 16384 elements than with 4 first).
   for (int i = 0; i < eights; ++i) found.push_back(8);
+  for (int i = 0; i < fours; ++i) found.push_back(4);
   return found;
 }
 
@@ -128,11 +130,12 @@ void fill(Owned& t) {
   for (int radix : radices(t.n, t.lanes, t.lanes * static_cast<int64_t>(sizeof(A)))) {
     RingPass& pass = t.passes[t.n_passes++];
     pass.radix = radix;
-    pass.quarter = size / radix;
+    pass.quarter = pass.pitch = size / radix;
     fill_pass<A>(t, pass, size, t.n_passes == 1);
     size = pass.quarter;
   }
   const int radix = t.passes[0].radix;
+  t.passes[0].pitch += ring_padding(t.n, sizeof(A));
   A* corner = allocate<A>(t, 2 * radix);
   t.corner = corner;
   for (int j = 0; j < radix; ++j) {

@@ -58,6 +58,18 @@ SWATH_ALWAYS_INLINE void write_row(const Buffers& b, const RowArray& array, int6
   }
 }
 
+/// Asks for elements [from, from + kStage) of a row, where they lie side by side.
+template <class S>
+SWATH_ALWAYS_INLINE void fetch_row(const Buffers& b, const RowArray& array, int64_t at,
+                                   int64_t from) {
+  if (!array.is_present || array.is_acc || array.step != 1) return;
+  const char* first =
+      static_cast<const char*>(b.read(array.ref)) + (at + from) * static_cast<int64_t>(sizeof(S));
+  for (int64_t i = 0; i < kStage * static_cast<int64_t>(sizeof(S)); i += 64) {
+    __builtin_prefetch(first + i, 0, 2);
+  }
+}
+
 /// One row of a source.
 template <class S>
 struct SourceRow {
@@ -96,6 +108,13 @@ struct SourceRow {
     for (int64_t i = end; i < n; ++i) to[i] = 0;
   }
 
+  /// Asks for the kStage positions from `from` on.
+  __attribute__((always_inline)) void fetch(int64_t from) const {
+    if (from < 0 || from >= source.n || slab != nullptr) return;
+    fetch_row<S>(buffers, source.x, x_at, from);
+    fetch_row<S>(buffers, source.gate, gate_at, from);
+  }
+
   /// Where v[from, from + n) is, if it is there as accumulators side by side.
   __attribute__((always_inline)) const A* direct(int64_t from, int64_t n, int64_t low,
                                                  int64_t high) const {
@@ -110,6 +129,15 @@ struct SourceRow {
 
  private:
   __attribute__((always_inline)) void values(int64_t at, int64_t n, A* to) const {
+    // Both side by side: one loop. With copies of each before it a gate cost twice its bytes.
+    if (source.gate.is_present && source.gate.step == 1 && source.x.step == 1 && !source.x.is_acc) {
+      const S* x = static_cast<const S*>(buffers.read(source.x.ref)) + x_at + at;
+      const S* gate = static_cast<const S*>(buffers.read(source.gate.ref)) + gate_at + at;
+      for_lanes<A>(n, [&](int64_t j, int m) {
+        store_part(to + j, load_part<A>(x + j, m) * load_part<A>(gate + j, m), m);
+      });
+      return;
+    }
     read_row<S>(buffers, source.x, x_at, at, to, n);
     if (!source.gate.is_present) return;
     read_row<S>(buffers, source.gate, gate_at, at, gate_room, n);
@@ -152,8 +180,9 @@ struct RowSink {
       });
       c = values;
     }
+    if (is_plain()) return put_plain(first, n, c);
     if (p.skip.is_present) {
-      source.stage(first + p.skip_shift, n, 0, p.u.n, more);
+      source.stage(first, n, 0, p.u.n, more);
       const Vec<A> skip = set1(of_channel(p.skip));
       for_lanes<A>(n, [&](int64_t j, int m) {
         store(values + j, mul_add(skip, load(more + j), load_part<A>(c + j, m)));
@@ -169,6 +198,13 @@ struct RowSink {
     if (p.y2.is_present) put_gated(p.y2, p.post2, first, n, c);
   }
 
+  /// Asks for what outputs from `first` on need.
+  __attribute__((always_inline)) void fetch(int64_t first) const {
+    if (first < 0 || first >= p.n_out || slab != nullptr) return;
+    fetch_row<S>(buffers, p.post, p.post.at(batch, channel), first);
+    fetch_row<S>(buffers, p.y, p.y.at(batch, channel), first);
+  }
+
   /// Where outputs [first, first + n) go as they are, or null.
   __attribute__((always_inline)) A* direct(int64_t first, int64_t n) const {
     if (slab != nullptr) return slab + first - slab_first;
@@ -181,6 +217,30 @@ struct RowSink {
   }
 
  private:
+  /// One output and its gate, both side by side.
+  __attribute__((always_inline)) bool is_plain() const {
+    return !p.y2.is_present && !p.y.is_acc && p.y.step == 1 &&
+           (!p.post.is_present || p.post.step == 1);
+  }
+  __attribute__((always_inline)) void put_plain(int64_t first, int64_t n, const A* c) const {
+    const bool has_skip = p.skip.is_present, has_bias = p.bias.is_present;
+    const bool has_gate = p.post.is_present;
+    if (has_skip) source.stage(first, n, 0, p.u.n, more);
+    const Vec<A> skip = has_skip ? set1(of_channel(p.skip)) : zero<A>();
+    const Vec<A> bias = has_bias ? set1(of_channel(p.bias)) : zero<A>();
+    S* y = static_cast<S*>(buffers.write(p.y.ref)) + p.y.at(batch, channel) + first;
+    const S* gate = y;
+    if (has_gate) {
+      gate = static_cast<const S*>(buffers.read(p.post.ref)) + p.post.at(batch, channel) + first;
+    }
+    for_lanes<A>(n, [&](int64_t j, int m) {
+      Vec<A> v = load_part<A>(c + j, m);
+      if (has_skip) v = mul_add(skip, load(more + j), v);
+      if (has_bias) v += bias;
+      if (has_gate) v = load_part<A>(gate + j, m) * v;
+      store_part(y + j, v, m);
+    });
+  }
   __attribute__((always_inline)) void put_gated(const RowArray& y, const RowArray& gate,
                                                 int64_t first, int64_t n, const A* c) const {
     if (gate.is_present) {

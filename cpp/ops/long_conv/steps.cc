@@ -25,12 +25,17 @@ int vector_bytes(Cluster cluster) {
 }
 
 /// Rows that are cut into three steps: few, and so long that a thread more pays for reading them
-/// again. Elements of all planes, at most.
-constexpr int64_t kFewRows = 16, kLongRing = 32768, kSharedElements = int64_t{1} << 22;
+/// again. Rows that fit into the second cache are slower in steps (1.5 times at 65536 elements), so
+/// that there must be fewer of them.
+constexpr int64_t kLongRing = 32768, kVeryLongRing = 262144;
+constexpr int64_t kFewLongRows = 4, kFewVeryLongRows = 16;
+/// Elements of the rows that go through the three steps together: so many that a step is worth
+/// waking threads for, and no more, or they are read from memory again.
+constexpr int64_t kSharedElements = 262144;
 
 bool shares_rows(const LongProblem& p) {
-  return !p.is_direct && p.n_segments == 1 && p.ring >= kLongRing && p.n_rows() < kFewRows &&
-         p.n_rows() * p.ring <= kSharedElements;
+  return !p.is_direct && p.n_segments == 1 && p.ring >= kLongRing &&
+         p.n_rows() < (p.ring < kVeryLongRing ? kFewLongRows : kFewVeryLongRows);
 }
 
 /// All arrays have their channels side by side and their positions apart. Longer rows than these
@@ -38,7 +43,7 @@ bool shares_rows(const LongProblem& p) {
 constexpr int64_t kLongestSlab = 65536;
 
 bool is_slab(const LongProblem& p) {
-  if (p.is_direct || p.ring > kLongestSlab || p.n_channels < 4) return false;
+  if ((!p.is_direct && p.ring > kLongestSlab) || p.n_channels < 4 || p.add.is_present) return false;
   for (const RowArray* a : {&p.u.x, &p.u.gate, &p.post, &p.y, &p.post2, &p.y2}) {
     if (!a->is_present) continue;
     if (a->is_acc || a->channel_stride != 1 || a->step == 1) return false;
@@ -82,6 +87,26 @@ void add_long_spectrum(PlanImpl& plan, const std::string& op, LongProblem& p) {
   add_long_step(plan, op, s, static_cast<double>(p.n_heads) * segment_seconds(p) / 2);
 }
 
+namespace {
+
+void add_shared_rows(PlanImpl& plan, const std::string& op, LongProblem p, double row_seconds) {
+  const int64_t item = item_bytes(accumulator_of(p.dtype)), n_rows = p.n_rows();
+  const int64_t together = std::clamp<int64_t>(kSharedElements / p.ring, 1, n_rows);
+  p.planes = reserve_temp(plan, together * 2 * plane_pitch(p.ring, item) * item);
+  for (; p.first_row < n_rows; p.first_row += together) {
+    p.n_shared = std::min(together, n_rows - p.first_row);
+    const double seconds = static_cast<double>(p.n_shared) * row_seconds;
+    p.kind = LongKind::first_pass;
+    add_long_step(plan, op, p, seconds / 4);
+    p.kind = LongKind::blocks;
+    add_long_step(plan, op, p, seconds / 2);
+    p.kind = LongKind::last_pass;
+    add_long_step(plan, op, p, seconds / 4);
+  }
+}
+
+}  // namespace
+
 void add_long_rows(PlanImpl& plan, const std::string& op, LongProblem p) {
   const bool is_given = p.spectrum.space == ArrayRef::Space::input && p.spectrum.slot > 0;
   if (!is_given) add_long_spectrum(plan, op, p);
@@ -90,14 +115,7 @@ void add_long_rows(PlanImpl& plan, const std::string& op, LongProblem p) {
   const double seconds = n * segment_seconds(p);
   p.is_slab = is_slab(p);
   if (p.is_slab || !shares_rows(p)) return add_long_step(plan, op, p, seconds);
-  const int64_t item = item_bytes(accumulator_of(p.dtype));
-  p.planes = reserve_temp(plan, p.n_rows() * 2 * (p.ring + 16) * item);
-  p.kind = LongKind::first_pass;
-  add_long_step(plan, op, p, seconds / 4);
-  p.kind = LongKind::blocks;
-  add_long_step(plan, op, p, seconds / 2);
-  p.kind = LongKind::last_pass;
-  add_long_step(plan, op, p, seconds / 4);
+  add_shared_rows(plan, op, p, seconds / static_cast<double>(p.n_rows()));
 }
 
 void LongSteps::add(const LongProblem& problem, double cost_seconds) {

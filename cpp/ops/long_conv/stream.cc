@@ -1,4 +1,5 @@
-// Steps of a causal stream. A block of inputs gives its own outputs at once; what it gives to later
+// Steps of a causal stream. A block of inputs gives its own outputs at once, whole or position by
+// position; what it gives to later
 // ones is added in tiles: after the i-th input, with p the largest power of two that divides i, the
 // last p inputs are convolved with the taps 1 to 2 p - 1 and added to the next p sums. Each pair of
 // an input and a later output meets in exactly one tile, so that n outputs cost O(n log^2 n).
@@ -23,14 +24,16 @@ LongProblem base(const LongStream& s, const LongConvArrays& a) {
   return p;
 }
 
-/// Rows of the kept inputs or sums.
-RowArray kept(const LongStream& s, const ArrayRef& ref) {
+/// Contiguous rows of accumulators.
+RowArray accumulators(const LongStream& s, const ArrayRef& ref, int64_t length) {
   return {.ref = ref,
           .is_present = true,
           .is_acc = true,
-          .batch_stride = s.n_channels * s.span,
-          .channel_stride = s.span};
+          .batch_stride = s.n_channels * length,
+          .channel_stride = length};
 }
+/// The kept inputs or sums.
+RowArray kept(const LongStream& s, const ArrayRef& ref) { return accumulators(s, ref, s.span); }
 
 RowArray rows(const LongStream& s, const TensorDesc* x, const ArrayRef& ref) {
   RowArray r;
@@ -105,23 +108,49 @@ Plan plan_long_stream_store(const LongStream& s, const LongConvArrays& a) {
   return Plan(std::move(plan));
 }
 
-Plan plan_long_stream_block(const LongStream& s, const LongConvArrays& a, int64_t before,
-                            const TensorDesc& y) {
-  auto plan = new_plan(s);
-  plan->outputs = {y};
-  LongProblem p = base(s, a);
+namespace {
+
+/// The arrays that a caller sees.
+void add_arrays(LongProblem& p, const LongStream& s, const LongConvArrays& a, const TensorDesc& y) {
   p.n_out = length_of(s, y);
-  p.u = {kept(s, input_ref(kLongU)), {}, before + p.n_out};
-  p.taps = taps(a, 0, std::min(before + p.n_out, a.k->shape[1]));
-  p.first_output = before;
-  p.skip_shift = before;
-  p.add = kept(s, input_ref(kLongSums));
   p.y = rows(s, &y, output_ref(0));
   p.post = rows(s, a.post_gate, input_ref(kLongPostGate));
   p.skip = per_channel(a.skip, kLongSkip);
   p.bias = per_channel(a.bias, kLongBias);
+}
+
+}  // namespace
+
+Plan plan_long_stream_block(const LongStream& s, const LongConvArrays& a, const TensorDesc& y) {
+  auto plan = new_plan(s);
+  plan->outputs = {y};
+  LongProblem p = base(s, a);
+  add_arrays(p, s, a, y);
+  p.u = {kept(s, input_ref(kLongU)), {}, p.n_out};
+  p.taps = taps(a, 0, std::min(p.n_out, a.k->shape[1]));
+  p.add = kept(s, input_ref(kLongSums));
   choose_method(p, LongMethod::automatic);
   add_long_rows(*plan, s.params.name, p);
+  return Plan(std::move(plan));
+}
+
+Plan plan_long_stream_tokens(const LongStream& s, const LongConvArrays& a, const TensorDesc& y) {
+  static_assert(kStreamBlock == kLongStreamBlock);
+  auto plan = new_plan(s);
+  plan->outputs = {y};
+  LongProblem p = base(s, a);
+  p.kind = LongKind::token;
+  add_arrays(p, s, a, y);
+  p.u = {rows(s, a.u, input_ref(kLongU)), rows(s, a.pre_gate, input_ref(kLongPreGate)), p.n_out};
+  p.spectrum = input_ref(kLongSpectrum);
+  p.time = input_ref(kLongTime);
+  p.kept = kept(s, output_ref(1));
+  p.add = kept(s, output_ref(2));
+  p.block = accumulators(s, output_ref(3), 2 * kStreamBlock);
+  p.span = s.span;
+  p.taps.n = std::min(kStreamBlock, a.k->shape[1]);
+  choose_method(p, LongMethod::direct);
+  add_long_step(*plan, s.params.name, p, static_cast<double>(p.n_rows() * p.n_out) * 10e-9);
   return Plan(std::move(plan));
 }
 

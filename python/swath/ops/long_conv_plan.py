@@ -245,7 +245,8 @@ class LongConv:
         Notes
         -----
         One position at a time costs O(log^2 K) operations on average. Every 2^i-th one takes a
-        transform of that many positions; the largest one spans K.
+        transform of that many positions; the largest one spans K. Steps of shapes that the plan
+        has met take no memory but their result.
 
         Examples
         --------

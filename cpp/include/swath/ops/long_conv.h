@@ -44,7 +44,8 @@ enum LongConvSlot : int {
   kLongResponse,
   kLongSpectrum,
   kLongDy,
-  kLongSums = kLongDy,  // of a stream
+  kLongSums = kLongDy,        // of a stream
+  kLongTime = kLongResponse,  // of a stream
 };
 
 /// y = post_gate * (conv(v, k) + skip v + bias), v = u pre_gate; u (B, D, L) or (D, L), k (H, K).
@@ -78,12 +79,19 @@ SWATH_API int64_t long_stream_span(int64_t n_taps);
 /// Keeps v = u pre_gate. Slots: kLongU, kLongPreGate; output: the inputs kept, from the place on
 /// where the first one belongs.
 SWATH_API Plan plan_long_stream_store(const LongStream& stream, const LongConvArrays& arrays);
-/// Outputs [before, before + n) of a block of inputs, plus the sums kept for them; skip, bias and
-/// post_gate as in plan_long_conv. Slots: kLongU the inputs kept, from the block's first on;
-/// kLongSums the sums, from the first output on; k and the rest as usual. `y` is the output's
-/// description and gives n; u is not looked at.
+/// Outputs of whole blocks of inputs, plus the sums kept for them; skip, bias and post_gate as in
+/// plan_long_conv. Slots: kLongU the inputs kept, from the first one on; kLongSums the sums, from
+/// the first output on; k and the rest as usual. `y` is the output's description; u is not looked
+/// at.
 SWATH_API Plan plan_long_stream_block(const LongStream& stream, const LongConvArrays& arrays,
-                                      int64_t before, const TensorDesc& y);
+                                      const TensorDesc& y);
+/// The next positions of the current block, no further than its end. Slots: kLongU, kLongPreGate,
+/// kLongPostGate, kLongSkip and kLongBias as in plan_long_conv; kLongTime one int64, the inputs so
+/// far; kLongSpectrum the first taps, [head][kLongStreamBlock] accumulators: that of lag j at
+/// kLongStreamBlock - 1 - j. Outputs: y, the inputs kept, the sums kept, and what belongs to the
+/// current block, [batch][channel][2 kLongStreamBlock] accumulators; the plan describes y alone.
+SWATH_API Plan plan_long_stream_tokens(const LongStream& stream, const LongConvArrays& arrays,
+                                       const TensorDesc& y);
 /// Adds what `size` inputs give to the next `size` outputs. Slots: kLongU the inputs kept,
 /// kLongSums and the output: the sums kept; kLongK or, if `arrays.spectrum` is given,
 /// kLongSpectrum.
