@@ -53,6 +53,6 @@ GRADIENTS: list[BadCall] = [
     _up("weight_channels", "ShapeError", "weight", ones(1, 4, 7, 7), ones(1, 8, 5, 5),
         ones(4, 4, 3, 3)),
     _up("padding_rule", "ParamError", "padding", ones(1, 4, 7, 7), ones(1, 8, 5, 5),
-        ones(8, 4, 3, 3), padding="same"),
+        ones(8, 4, 3, 3), padding="sideways"),
     *LONG2D_OTHERS,
 ]  # fmt: skip
