@@ -35,7 +35,11 @@ SPEED_CASES = (
     "row_depthwise_k4_4x768x2048", "row_depthwise_k31_512x2048", "depthwise_3x3_96_56",
     "depthwise_7x7_96_56_nhwc", "depthwise_31x31_96_56", "dense_3x3_64_56", "dense_3x3_256_14",
     "stem_3x3_3_32_224", "partial_channels_24_of_96_56_in_place", "max_31x31_stride_1_1_1024",
-    "avg_7x7_stride_1_96_56",
+    "avg_7x7_stride_1_96_56", "gated_3x3_64_64_56", "partial_3x3_64_64_56_nhwc", "causal_1024",
+    "causal_4096", "causal_16384", "causal_1m", "partial_1m", "dynamic_512_512_h8_k7",
+    "dynamic_512_512_h8_k31", "involution_64_56_g4_k7", "ska_8x256_28_g32_k3", "deform_3x3_64_56",
+    "deform_3x3_256_14", "neighborhood_k7_56_h4_d32", "neighborhood_k13_56_h4_d32",
+    "neighborhood_k21_64_h4_d32", "windows_7x7_b32_h4_d32", "dense_1024_h4_d64",
 )  # fmt: skip
 GENERATED = "Made from the docstrings by `docs/generate.py`."
 SECTION = re.compile(r"^(?P<title>[A-Z][A-Za-z ]+)\n-{3,}\n", re.MULTILINE)
