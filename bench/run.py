@@ -21,11 +21,11 @@ os.environ.setdefault("MKL_NUM_THREADS", "1")
 
 from rich.console import Console
 
+import load
 import measure
 import peaks
 import report
 import timing
-import workload
 from html_report import write_html
 from peers import installed
 
@@ -64,7 +64,7 @@ def main(argv: list[str]) -> int:
         console.print(f"skipped {name}: {reason}")
     workloads = [
         w
-        for w in workload.load(args.family, args.dtypes.split(","), is_small=args.small)
+        for w in load.load(args.family, args.dtypes.split(","), is_small=args.small)
         if re.search(args.filter, w.name)
     ]
     if args.small:

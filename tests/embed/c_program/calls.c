@@ -140,6 +140,26 @@ static void check_runs(void) {
   swath_plan_release(plan);
 }
 
+/* A run on two threads of swath's own takes the pool's lock: the counter sees the library. */
+static void check_pool(void) {
+  enum { WIDE = 1024 };
+  const int64_t shape[] = {1, 1, WIDE, WIDE}, kernel[] = {1, 1, TAPS, TAPS};
+  const swath_array x = floats(4, shape), w = floats(4, kernel);
+  const swath_conv_params params = {.struct_size = sizeof params, .ndim = 2};
+  swath_plan* plan = NULL;
+  CHECK(swath_plan_conv(&x, &w, NULL, NULL, NULL, NULL, &params, &plan) == SWATH_OK);
+  float* in = calloc(WIDE * WIDE, sizeof(float));
+  float* out = calloc(WIDE * WIDE, sizeof(float));
+  const long locks = n_locks;
+  CHECK(swath_set_num_threads(2) == SWATH_OK);
+  CHECK(swath_run(plan, (const void*[]){in, taps, NULL, NULL, NULL, NULL}, 6, (void*[]){out}, 1,
+                  NULL) == SWATH_OK);
+  CHECK(n_locks > locks);
+  free(in);
+  free(out);
+  swath_plan_release(plan);
+}
+
 static void check_wrong_calls(void) {
   const int64_t shape[] = {1, 4, SIDE, SIDE}, kernel[] = {6, 4, 3, 3};
   const swath_array x = floats(4, shape), w = floats(4, kernel);
@@ -304,6 +324,7 @@ int main(void) {
   CHECK(swath_set_num_threads(0) == SWATH_STATUS_param);
   CHECK(swath_contiguous(99, 2, (const int64_t[]){1, 2}).rank == 0);
   check_runs();
+  check_pool();
   check_wrong_calls();
   check_long_conv();
   check_attention();
